@@ -1,0 +1,145 @@
+//! From a lowered graph to the bytes of a file: leaves out what a reader can infer, so that a small network's container
+//! stays small. Packings and layout are `penjing_format::write`'s.
+
+use penjing_format::write::{
+    self, Constant, Conv2d, FullyConnected, MaxPool2d, Node, Normalization, Reshape, Value,
+};
+use penjing_format::{DataType, ReshapeTarget, Shape};
+
+use crate::ir::{self, Bias, Graph, Op, ValueId, WeightData, Weights};
+use crate::{ConvertError, Options};
+
+/// The bytes of the file.
+pub(crate) fn emit(graph: &Graph, options: &Options) -> Result<Vec<u8>, ConvertError> {
+    let last = graph.inputs.len() + graph.nodes.len() - 1;
+    check_labels(graph, options)?;
+    let model = write::Model {
+        producer: Some(concat!("penjing ", env!("CARGO_PKG_VERSION")).to_owned()),
+        inputs: graph.inputs.iter().map(input_value).collect(),
+        nodes: (0..graph.nodes.len())
+            .map(|k| node(graph, k, options.names))
+            .collect::<Result<_, _>>()?,
+        outputs: match graph.outputs[..] {
+            [only] if only == last => Vec::new(),
+            _ => graph.outputs.iter().map(|&id| id16(id)).collect::<Result<_, _>>()?,
+        },
+        labels: options.labels.clone(),
+        normalization: pixel_normalization(graph),
+    };
+    Ok(model.to_bytes(options.packing)?)
+}
+
+fn check_labels(graph: &Graph, options: &Options) -> Result<(), ConvertError> {
+    let expected = graph.value(graph.outputs[0]).shape.last().unwrap_or(0) as usize;
+    match options.labels.len() {
+        0 => Ok(()),
+        found if found == expected => Ok(()),
+        found => Err(ConvertError::Labels { expected, found }),
+    }
+}
+
+/// An f32 input takes `pixel / 255`: the file says so to callers who hold pixels.
+fn pixel_normalization(graph: &Graph) -> Option<Normalization> {
+    let image = graph.inputs[0].dtype == DataType::F32 && graph.inputs[0].shape.rank() == 4;
+    image.then(|| Normalization { mean: vec![0.0], std: vec![255.0] })
+}
+
+/// Inputs state everything.
+fn input_value(value: &ir::Value) -> Value {
+    Value {
+        name: value.name.clone(),
+        shape: Some(value.shape),
+        dtype: Some(value.dtype),
+        quantization: value.quantization,
+    }
+}
+
+fn node(graph: &Graph, k: usize, names: bool) -> Result<Node, ConvertError> {
+    let node = &graph.nodes[k];
+    let own = graph.inputs.len() + k;
+    let inputs = match node.inputs[..] {
+        [only] if only + 1 == own => Vec::new(),
+        _ => node.inputs.iter().map(|&id| id16(id)).collect::<Result<_, _>>()?,
+    };
+    Ok(Node {
+        op: op(&node.op),
+        inputs,
+        value: node_value(graph, own),
+        name: names.then(|| node.name.clone()),
+    })
+}
+
+/// What a reader cannot infer of a node's value; everything, where another than the next node reads it.
+fn node_value(graph: &Graph, id: ValueId) -> Option<Value> {
+    let node = &graph.nodes[id - graph.inputs.len()];
+    let output = &node.output;
+    let next = id + 1 - graph.inputs.len();
+    let elsewhere =
+        graph.nodes.iter().enumerate().any(|(k, n)| k != next && n.inputs.contains(&id));
+    let is_last = next == graph.nodes.len();
+    let explicit = elsewhere || (graph.outputs.contains(&id) && !is_last);
+    let integers = output.dtype != DataType::F32 && !node.op.is_pass_through();
+    let value = Value {
+        name: output.name.clone(),
+        shape: explicit.then_some(output.shape),
+        dtype: (explicit || integers).then_some(output.dtype),
+        quantization: (explicit || integers)
+            .then_some(output.quantization)
+            .flatten()
+            .filter(|_| output.dtype != DataType::F32),
+    };
+    (value != Value::default()).then_some(value)
+}
+
+fn id16(id: ValueId) -> Result<u16, ConvertError> {
+    u16::try_from(id).map_err(|_| ConvertError::TooLarge {
+        layer: format!("value {id}"),
+        field: "number",
+        found: id,
+        limit: usize::from(u16::MAX),
+    })
+}
+
+fn op(op: &Op) -> write::Op {
+    match op {
+        Op::Conv2d { weights, bias, stride, dilation, padding, activation } => {
+            write::Op::Conv2d(Conv2d {
+                weights: kernel(weights),
+                bias: Some(constant_bias(bias)),
+                stride: *stride,
+                dilation: *dilation,
+                padding: *padding,
+                activation: *activation,
+            })
+        }
+        Op::MaxPool2d { window, stride, padding } => {
+            write::Op::MaxPool2d(MaxPool2d { window: *window, stride: *stride, padding: *padding })
+        }
+        Op::FullyConnected { weights, bias, activation } => {
+            write::Op::FullyConnected(FullyConnected {
+                weights: kernel(weights),
+                bias: Some(constant_bias(bias)),
+                activation: *activation,
+            })
+        }
+        Op::Flatten => write::Op::Reshape(Reshape { target: ReshapeTarget::FLATTEN }),
+        Op::Quantize => write::Op::Quantize,
+        Op::Dequantize => write::Op::Dequantize,
+    }
+}
+
+fn kernel(weights: &Weights) -> Constant {
+    // front ends make kernels of rank 2 and 4 only; a wrong length is the writer's to refuse
+    let shape = Shape::new(&weights.shape).unwrap_or_default();
+    match &weights.data {
+        WeightData::F32(data, _) => Constant::f32(shape, data.clone()),
+        WeightData::I8(data, scales) => Constant::i8(shape, scales.clone(), data.clone()),
+    }
+}
+
+fn constant_bias(bias: &Bias) -> Constant {
+    match bias {
+        Bias::F32(data) => Constant::bias_f32(data.clone()),
+        Bias::I32(data) => Constant::bias(data.clone()),
+    }
+}

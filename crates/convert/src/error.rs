@@ -1,0 +1,36 @@
+//! Everything that can go wrong between a checkpoint and a model file.
+
+use std::path::PathBuf;
+
+/// A network that cannot be lowered, or a file that does not do what its checkpoint does.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+#[allow(missing_docs)] // the messages say what each field is
+pub enum ConvertError {
+    #[error(
+        "layer {layer} ({op}) stays in f32 in a model that was asked to be int8: {lacks}; fine-tune with `penjing train qat` first, or convert with --dtype f32"
+    )]
+    FloatLayer { layer: String, op: &'static str, lacks: &'static str },
+    #[error(
+        "the checkpoint was trained quantization-aware: it lowers to int8, expected --dtype auto or int8, found f32"
+    )]
+    FloatFromQat,
+    #[error("layer {layer}: {field} is {found}, a model file holds at most {limit}")]
+    TooLarge { layer: String, field: &'static str, found: usize, limit: usize },
+    #[error("labels: expected {expected}, one for each output, found {found}")]
+    Labels { expected: usize, found: usize },
+    #[error("writing the model: {0}")]
+    Write(#[from] penjing_format::write::WriteError),
+    #[error("running the model that was just made: {0}")]
+    Runtime(#[from] penjing_runtime::Error),
+    #[error("running the model that was just made: {0}")]
+    Run(#[from] penjing_runtime::RunError),
+    #[error("images: expected {expected:?} (height, width, channels), found {found:?}")]
+    ImageShape { expected: Vec<usize>, found: Vec<usize> },
+    #[error("the model has {found} inputs and outputs, an image classifier has one of each")]
+    NotAClassifier { found: usize },
+    #[error("{}: {source}", path.display())]
+    Io { path: PathBuf, source: std::io::Error },
+    #[error("the model disagrees with its checkpoint on real images: {found}; nothing was written")]
+    Disagrees { found: String },
+}

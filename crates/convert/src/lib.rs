@@ -1,0 +1,24 @@
+//! Lowers a trained network to one model file and checks what it wrote.
+//!
+//! The way of a network: a front end reads it into an [`ir::Graph`] (f32 weights plus the facts of quantization), `passes`
+//! turn that into what the file holds (integers only, where integers were asked for), `emit` writes it. [`eval`]
+//! interprets the graph as it was *before* the passes, in f32 with fake quantization, and [`check`] holds the file, run by
+//! `penjing-runtime`, against it on real images.
+//!
+//! What is not here: packings and layouts (`penjing-format`), arithmetic rules (`penjing-quant`), kernels
+//! (`penjing-runtime`), training.
+#![forbid(unsafe_code)]
+
+pub mod check;
+mod emit;
+mod error;
+pub mod eval;
+mod frontend;
+pub mod ir;
+mod lower;
+mod passes;
+pub mod pixels;
+
+pub use error::ConvertError;
+pub use lower::{InputDtype, Lowered, Options, TargetDtype, lower_checkpoint};
+pub use penjing_format::write::PackingChoice;

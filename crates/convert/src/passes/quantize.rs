@@ -1,0 +1,92 @@
+//! From f32 layers with known grids to int8: weights, biases and activations. Layers without a grid stay as they are.
+
+use penjing_format::{DataType, QuantParams};
+use penjing_quant::{quantize_bias, quantize_weight};
+
+use crate::ir::{Bias, Graph, Op, WeightData, Weights};
+
+/// Turns every layer whose input, weights and output have grids into integers.
+///
+/// Weights and their scales come from the functions that training fake-quantizes with, so the integers are exactly those
+/// that the network was trained for.
+pub(crate) fn quantize(graph: &mut Graph) {
+    for k in 0..graph.nodes.len() {
+        let input = graph.value(graph.nodes[k].inputs[0]).clone();
+        let node = &mut graph.nodes[k];
+        let Some(s_in) = input.quantization.filter(|_| input.dtype != DataType::F32) else {
+            continue;
+        };
+        match &mut node.op {
+            Op::Conv2d { weights, bias, .. } | Op::FullyConnected { weights, bias, .. } => {
+                if node.output.quantization.is_some() && quantize_layer(weights, bias, s_in) {
+                    node.output.dtype = DataType::I8;
+                }
+            }
+            Op::MaxPool2d { .. } | Op::Flatten => {
+                node.output.dtype = input.dtype;
+                node.output.quantization = input.quantization;
+            }
+            Op::Quantize | Op::Dequantize => {}
+        }
+    }
+}
+
+/// Whether the layer could be quantized: it has real weights, a granularity and a real bias.
+fn quantize_layer(weights: &mut Weights, bias: &mut Bias, input: QuantParams) -> bool {
+    let channels = weights.out_channels();
+    let (WeightData::F32(data, Some(granularity)), Bias::F32(reals)) = (&weights.data, &*bias)
+    else {
+        return false;
+    };
+    let scales = granularity.scales(data, channels);
+    let scale_of = |channel: usize| scales[if scales.len() == 1 { 0 } else { channel }];
+    let k = data.len() / channels;
+    let codes: Vec<i8> =
+        data.iter().enumerate().map(|(i, &w)| quantize_weight(w, scale_of(i / k))).collect();
+    let biases = reals.iter().enumerate().map(|(channel, &b)| {
+        let row = &codes[channel * k..(channel + 1) * k];
+        quantize_bias(b, input.scale, scale_of(channel), bias_limit(row))
+    });
+    *bias = Bias::I32(biases.collect());
+    weights.data = WeightData::I8(codes, scales);
+    true
+}
+
+/// Largest bias that keeps the accumulator within int32 whatever the input: 8-bit inputs differ from their zero point by
+/// at most 255.
+fn bias_limit(row: &[i8]) -> i32 {
+    let reach: i64 = row.iter().map(|&w| 255 * i64::from(w.unsigned_abs())).sum();
+    i32::try_from(i64::from(i32::MAX) - reach).unwrap_or(0).max(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use penjing_checkpoint::Granularity;
+
+    #[test]
+    fn a_layer_becomes_the_integers_of_its_fake_quantization() {
+        let data = vec![0.5, -0.25, 0.0, 0.0, 1.0, 0.126];
+        let reals = WeightData::F32(data, Some(Granularity::PerChannel));
+        let mut weights = Weights { shape: vec![3, 2], data: reals };
+        let fake = weights.reals().unwrap();
+        let mut bias = Bias::F32(vec![0.1, -0.2, 0.3]);
+        assert!(quantize_layer(&mut weights, &mut bias, QuantParams::PIXEL));
+        let WeightData::I8(codes, scales) = &weights.data else { panic!("still real") };
+        assert_eq!(codes, &[127, -64, 0, 0, 127, 16]);
+        for (i, (&q, &f)) in codes.iter().zip(&fake).enumerate() {
+            assert_eq!(f32::from(q) * scales[i / 2], f);
+        }
+        let Bias::I32(b) = bias else { panic!("still real") };
+        for (channel, want) in [0.1, -0.2, 0.3].into_iter().enumerate() {
+            let got = f64::from(b[channel]) * f64::from(scales[channel]) / 255.0;
+            assert!((got - want).abs() < 2e-5, "channel {channel}: {got} for {want}");
+        }
+    }
+
+    #[test]
+    fn the_bias_leaves_room_for_the_accumulator() {
+        assert_eq!(bias_limit(&[127, -127]), i32::MAX - 255 * 254);
+        assert_eq!(bias_limit(&vec![127; 70_000]), 0);
+    }
+}

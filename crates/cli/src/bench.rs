@@ -1,0 +1,231 @@
+//! `penjing bench`: time from input buffer to output buffer, measured as shared LiteRT timings are: passes over a slice of
+//! images in batches, the first pass set aside. Kernels are timed one by one elsewhere.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use anyhow::{Context, Result, ensure};
+use flate2::{Compression, GzBuilder};
+use penjing_dataset::{Which, open_split};
+use serde::Serialize;
+
+use crate::model_file;
+use crate::predict::Classifier;
+
+/// Time a model or checkpoint on the test images of a folder
+#[derive(clap::Args)]
+#[command(
+    after_help = "Example:\n  penjing bench model.pnj --data data --batch 32 --threads 1 --repeats 30 --json"
+)]
+pub(crate) struct BenchArgs {
+    /// Model (.pnj) or checkpoint (.safetensors)
+    #[arg(value_name = "MODEL|CKPT")]
+    model: PathBuf,
+    /// Folder of IDX files
+    #[arg(long, value_name = "DIR", default_value = "data")]
+    data: PathBuf,
+    /// Images a call
+    #[arg(long, value_name = "N", default_value_t = 32)]
+    batch: usize,
+    /// Threads; 0 for all cores
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    threads: usize,
+    /// Timed passes over the slice, after one that is set aside
+    #[arg(long, value_name = "N", default_value_t = 30)]
+    repeats: usize,
+    /// Images a pass [default: 1024, or 256 at batch 1]
+    #[arg(long, value_name = "N")]
+    images: Option<usize>,
+    /// Print one JSON line
+    #[arg(long)]
+    json: bool,
+}
+
+/// One line of `--json`. The names up to `gzip_bytes` and `accuracy` are those of the LiteRT script it is compared with.
+#[derive(Serialize)]
+struct Measurement {
+    engine: &'static str,
+    model: String,
+    batch: usize,
+    threads: usize,
+    us_per_image_min: f64,
+    us_per_image_p10: f64,
+    us_per_image_median: f64,
+    /// There is no way to run without handing buffers in and out: the same as `us_per_image_min`, from passes of its own.
+    us_per_image_invoke_min: f64,
+    raw_bytes: usize,
+    gzip_bytes: usize,
+    /// Over all images.
+    accuracy: f64,
+    /// Images a pass.
+    images: usize,
+    /// Over the images of a pass.
+    images_accuracy: f64,
+    /// Whole passes: the first, with every cold cache, and the median of the rest.
+    seconds_cold: f64,
+    seconds_median: f64,
+    /// Open, check and plan the file, and the first result; microseconds.
+    load_us: f64,
+    isa: String,
+    version: &'static str,
+    host: Host,
+}
+
+/// Where it ran.
+#[derive(Serialize)]
+struct Host {
+    cpu: String,
+    cores: usize,
+    os: &'static str,
+    arch: &'static str,
+}
+
+pub(crate) fn run(args: &BenchArgs) -> Result<()> {
+    ensure!(args.repeats > 0, "--repeats: expected at least 1, found 0");
+    let split = open_split(&args.data, Which::Test)?;
+    ensure!(!split.is_empty(), "{}: no test images", args.data.display());
+    let slice = args.images.unwrap_or(if args.batch > 1 { 1024 } else { 256 }).min(split.len());
+    ensure!(slice > 0, "--images: expected at least 1, found 0");
+    let threads = match args.threads {
+        0 => std::thread::available_parallelism().map_or(1, usize::from),
+        n => n,
+    };
+    let bytes = std::fs::read(&args.model).with_context(|| args.model.display().to_string())?;
+
+    let start = Instant::now();
+    let mut classifier = Classifier::open(&args.model, &split, args.batch, threads)?;
+    classifier.run(0, args.batch.min(split.len()))?;
+    let load_us = start.elapsed().as_secs_f64() * 1e6;
+    drop(classifier);
+
+    // a fresh one, so that the first pass below meets every cache cold
+    let mut classifier = Classifier::open(&args.model, &split, args.batch, threads)?;
+    let cold = pass(&mut classifier, slice, args.batch)?;
+    let (mut full, mut invoke) = (Vec::new(), Vec::new());
+    for _ in 0..args.repeats {
+        full.push(pass(&mut classifier, slice, args.batch)?);
+        invoke.push(pass(&mut classifier, slice, args.batch)?);
+    }
+    full.sort_by(f64::total_cmp);
+    invoke.sort_by(f64::total_cmp);
+    let us = |seconds: f64| seconds / slice as f64 * 1e6;
+    let predicted = classifier.classify(classifier.count(), args.batch)?;
+    let measurement = Measurement {
+        engine: classifier.engine(),
+        model: model_file::name(&args.model),
+        batch: args.batch,
+        threads,
+        us_per_image_min: us(full[0]),
+        us_per_image_p10: us(percentile(&full, 0.1)),
+        us_per_image_median: us(percentile(&full, 0.5)),
+        us_per_image_invoke_min: us(invoke[0]),
+        raw_bytes: bytes.len(),
+        gzip_bytes: gzip_bytes(&bytes)?,
+        accuracy: accuracy(&predicted, split.labels()),
+        images: slice,
+        images_accuracy: accuracy(&predicted[..slice], split.labels()),
+        seconds_cold: cold,
+        seconds_median: percentile(&full, 0.5),
+        load_us,
+        isa: classifier.isa(),
+        version: env!("CARGO_PKG_VERSION"),
+        host: host(),
+    };
+    print(&measurement, args.json)
+}
+
+/// Seconds for images `0..n` in batches.
+fn pass(classifier: &mut Classifier, n: usize, batch: usize) -> Result<f64> {
+    let start = Instant::now();
+    for first in (0..n).step_by(batch) {
+        classifier.run(first, (first + batch).min(n))?;
+    }
+    Ok(start.elapsed().as_secs_f64())
+}
+
+fn print(m: &Measurement, json: bool) -> Result<()> {
+    let mut out = std::io::stdout().lock();
+    if json {
+        writeln!(out, "{}", serde_json::to_string(m)?)?;
+        return Ok(());
+    }
+    writeln!(
+        out,
+        "{} on {} ({}, {} threads, batch {}): {:.2} us/image (min), {:.2} (p10), {:.2} (median)",
+        m.model,
+        m.engine,
+        m.isa,
+        m.threads,
+        m.batch,
+        m.us_per_image_min,
+        m.us_per_image_p10,
+        m.us_per_image_median
+    )?;
+    writeln!(
+        out,
+        "accuracy {:.4}; {} bytes, {} gzipped; first result after {:.0} us",
+        m.accuracy, m.raw_bytes, m.gzip_bytes, m.load_us
+    )?;
+    Ok(())
+}
+
+/// Linear interpolation between the closest ranks of sorted values, as numpy's default.
+fn percentile(sorted: &[f64], p: f64) -> f64 {
+    let rank = p * (sorted.len() - 1) as f64;
+    let low = rank.floor() as usize;
+    let high = (low + 1).min(sorted.len() - 1);
+    sorted[low] + (sorted[high] - sorted[low]) * (rank - low as f64)
+}
+
+fn accuracy(predicted: &[usize], labels: &[u8]) -> f64 {
+    let hit = predicted.iter().zip(labels).filter(|(p, l)| **p == usize::from(**l)).count();
+    hit as f64 / predicted.len().max(1) as f64
+}
+
+/// Size after `gzip -9`, without a file name or time.
+fn gzip_bytes(bytes: &[u8]) -> Result<usize> {
+    let mut gzip = GzBuilder::new().mtime(0).write(Vec::new(), Compression::best());
+    gzip.write_all(bytes)?;
+    Ok(gzip.finish()?.len())
+}
+
+fn host() -> Host {
+    Host {
+        cpu: cpu_model(Path::new("/proc/cpuinfo")).unwrap_or_else(|| "unknown".into()),
+        cores: std::thread::available_parallelism().map_or(1, usize::from),
+        os: std::env::consts::OS,
+        arch: std::env::consts::ARCH,
+    }
+}
+
+fn cpu_model(cpuinfo: &Path) -> Option<String> {
+    let text = std::fs::read_to_string(cpuinfo).ok()?;
+    let line = text.lines().find(|l| l.starts_with("model name"))?;
+    Some(line.split_once(':')?.1.trim().to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn percentiles_interpolate() {
+        let v = [1.0, 2.0, 4.0];
+        assert_eq!(percentile(&v, 0.0), 1.0);
+        assert_eq!(percentile(&v, 0.5), 2.0);
+        assert_eq!(percentile(&v, 0.75), 3.0);
+        assert_eq!(percentile(&v, 1.0), 4.0);
+        assert_eq!(percentile(&[7.0], 0.1), 7.0);
+    }
+
+    #[test]
+    fn gzip_finds_repetition() {
+        assert!(gzip_bytes(&[0; 10_000]).unwrap() < 100);
+    }
+
+    #[test]
+    fn accuracy_counts_hits() {
+        assert_eq!(accuracy(&[1, 2, 3, 4], &[1, 2, 0, 4]), 0.75);
+    }
+}

@@ -1,0 +1,128 @@
+//! `penjing convert`: a checkpoint to a model file, checked on real images before it is written.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, ensure};
+use clap::ValueEnum;
+use penjing_checkpoint::{Checkpoint, write_atomically};
+use penjing_convert::{InputDtype, Options, PackingChoice, TargetDtype, check, lower_checkpoint};
+use penjing_dataset::{Which, open_split};
+use penjing_runtime::Model;
+
+/// Lower a checkpoint to one model file and check it on real images
+#[derive(clap::Args)]
+#[command(
+    after_help = "Example:\n  penjing convert pruned_qat.safetensors -o pruned_qat.pnj --data data"
+)]
+pub(crate) struct ConvertArgs {
+    /// Checkpoint that `penjing train` wrote
+    #[arg(value_name = "CKPT")]
+    checkpoint: PathBuf,
+    /// Model file to write
+    #[arg(short, long, value_name = "MODEL.pnj")]
+    output: PathBuf,
+    /// What the layers compute in; auto: int8 after `train qat`, f32 otherwise
+    #[arg(long, value_enum, default_value = "auto")]
+    dtype: Dtype,
+    /// What the model takes: pixels (u8), pixel - 128 (i8) or pixel / 255 (f32)
+    #[arg(long, value_enum, default_value = "u8")]
+    input: Input,
+    /// How weights are packed; auto: each tensor the smallest way
+    #[arg(long, value_enum, default_value = "auto")]
+    packing: Packing,
+    /// Keep the layers' names in the file (a few bytes each)
+    #[arg(long)]
+    names: bool,
+    /// Text file with one class name a line, to put into the model
+    #[arg(long, value_name = "FILE")]
+    labels: Option<PathBuf>,
+    /// Folder of IDX files to check the model on
+    #[arg(long, value_name = "DIR", default_value = "data")]
+    data: PathBuf,
+    /// Test images to check the model on
+    #[arg(long, value_name = "N", default_value_t = 2000)]
+    check_images: usize,
+    /// Write the model without running it
+    #[arg(long)]
+    no_check: bool,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Dtype {
+    Auto,
+    Int8,
+    F32,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Input {
+    U8,
+    I8,
+    F32,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Packing {
+    Auto,
+    Dense,
+    Bitmap,
+}
+
+pub(crate) fn run(args: &ConvertArgs) -> Result<()> {
+    ensure!(
+        args.check_images > 0,
+        "--check-images: expected at least 1, found 0 (--no-check skips)"
+    );
+    let checkpoint = Checkpoint::load(&args.checkpoint)?;
+    let lowered = lower_checkpoint(&checkpoint, &options(args)?)
+        .with_context(|| args.checkpoint.display().to_string())?;
+    let agreement = if args.no_check {
+        None
+    } else {
+        let split = open_split(&args.data, Which::Test)
+            .context("images to check the model on (--data DIR; --no-check skips)")?;
+        Some(check::verify(&lowered, &split, args.check_images)?)
+    };
+    write_atomically(&args.output, &lowered.bytes)
+        .with_context(|| args.output.display().to_string())?;
+    // what lies on the disk is what a user will open: see that it opens
+    Model::open(&args.output).with_context(|| args.output.display().to_string())?;
+    let kind = if lowered.integers { "int8" } else { "f32" };
+    println!("{}: {kind}, {} bytes", args.output.display(), lowered.bytes.len());
+    if let Some(agreement) = agreement {
+        println!("{agreement}");
+        if agreement.integers && agreement.max_difference > 1.0 {
+            eprintln!(
+                "warning: some scores differ by more than one int8 step from the checkpoint's network"
+            );
+        }
+    }
+    Ok(())
+}
+
+fn options(args: &ConvertArgs) -> Result<Options> {
+    Ok(Options {
+        dtype: match args.dtype {
+            Dtype::Auto => TargetDtype::Auto,
+            Dtype::Int8 => TargetDtype::Int8,
+            Dtype::F32 => TargetDtype::F32,
+        },
+        input: match args.input {
+            Input::U8 => InputDtype::U8,
+            Input::I8 => InputDtype::I8,
+            Input::F32 => InputDtype::F32,
+        },
+        packing: match args.packing {
+            Packing::Auto => PackingChoice::Auto,
+            Packing::Dense => PackingChoice::Dense,
+            Packing::Bitmap => PackingChoice::Bitmap,
+        },
+        names: args.names,
+        labels: args.labels.as_deref().map(read_labels).transpose()?.unwrap_or_default(),
+    })
+}
+
+fn read_labels(path: &Path) -> Result<Vec<String>> {
+    let text = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;
+    Ok(text.lines().map(str::trim).filter(|l| !l.is_empty()).map(str::to_owned).collect())
+}

@@ -1,0 +1,78 @@
+//! The command `penjing`: argument parsing and exit codes. Each command has a file of its own; what they do is in the
+//! library crates.
+//!
+//! Exit codes: 0 success, 1 a model that disagrees with its checkpoint, 2 bad arguments, bad input or I/O.
+#![forbid(unsafe_code)]
+
+mod bench;
+mod convert;
+mod eval;
+mod inspect;
+mod model_file;
+mod predict;
+mod run;
+#[cfg(feature = "train")]
+mod train;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Train, prune, quantize, convert and run small networks.
+#[derive(Parser)]
+#[command(name = "penjing", version, propagate_version = true, arg_required_else_help = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Train a network, prune it, or fine-tune it quantization-aware
+    #[cfg(feature = "train")]
+    Train(train::TrainArgs),
+    /// Lower a checkpoint to one model file and check it on real images
+    Convert(convert::ConvertArgs),
+    /// Show what a model file or checkpoint holds
+    Inspect(inspect::InspectArgs),
+    /// Run a model on a tensor of a safetensors file
+    Run(run::RunArgs),
+    /// Time a model or checkpoint on images
+    Bench(bench::BenchArgs),
+    /// Accuracy and confusion matrix of a model or checkpoint
+    Eval(eval::EvalArgs),
+}
+
+fn main() -> ExitCode {
+    let filter = tracing_subscriber::EnvFilter::try_from_env("PENJING_LOG")
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn"));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    let result = match Cli::parse().command {
+        #[cfg(feature = "train")]
+        Command::Train(args) => train::run(args),
+        Command::Convert(args) => convert::run(&args),
+        Command::Inspect(args) => inspect::run(&args),
+        Command::Run(args) => run::run(&args),
+        Command::Bench(args) => bench::run(&args),
+        Command::Eval(args) => eval::run(&args),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("penjing: {error:#}");
+            let disagrees = matches!(
+                error.downcast_ref(),
+                Some(penjing_convert::ConvertError::Disagrees { .. })
+            );
+            ExitCode::from(if disagrees { 1 } else { 2 })
+        }
+    }
+}
+
+/// `penjing inspect M | head` closes our standard output early; that is no failure.
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    error
+        .downcast_ref::<std::io::Error>()
+        .is_some_and(|e| e.kind() == std::io::ErrorKind::BrokenPipe)
+}

@@ -1,0 +1,77 @@
+//! Plain attributes of ops that the reader, the writer and shape inference share. The ops themselves are in `read` and `write`.
+
+use crate::shape::MAX_RANK;
+
+/// Function applied to an op's result; of integers, after requantization (`Relu` clamps below at the output's zero point).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Activation {
+    /// Identity.
+    #[default]
+    None,
+    /// `max(x, 0)`.
+    Relu,
+}
+
+impl Activation {
+    /// The code in the file, by schemas/model.fbs.
+    #[must_use]
+    pub const fn code(self) -> u8 {
+        match self {
+            Activation::None => 0,
+            Activation::Relu => 1,
+        }
+    }
+
+    /// The activation of a code; `None` for codes that this version does not know.
+    #[must_use]
+    pub const fn from_code(code: u8) -> Option<Self> {
+        match code {
+            0 => Some(Activation::None),
+            1 => Some(Activation::Relu),
+            _ => None,
+        }
+    }
+}
+
+/// Elements added on each side of a `[N, H, W, C]` input. They stand for real 0 in a convolution and never win in a pool.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Padding {
+    /// Rows above.
+    pub top: u32,
+    /// Rows below.
+    pub bottom: u32,
+    /// Columns to the left.
+    pub left: u32,
+    /// Columns to the right.
+    pub right: u32,
+}
+
+/// What a reshape asks for: dimensions of which one may be -1, whatever is left. The leading one is the batch, written 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ReshapeTarget {
+    rank: u8,
+    dims: [i32; MAX_RANK],
+}
+
+impl ReshapeTarget {
+    /// `[1, -1]`: flatten in H, W, C order. It is what a file means that states no target.
+    pub const FLATTEN: Self = Self { rank: 2, dims: [1, -1, 0, 0, 0, 0] };
+
+    /// `None` where there are more than [`MAX_RANK`] dimensions; the rest is checked against an input by
+    /// [`infer::reshape`](crate::infer::reshape).
+    #[must_use]
+    pub fn from_dims(dims: impl IntoIterator<Item = i32>) -> Option<Self> {
+        let mut target = Self { rank: 0, dims: [0; MAX_RANK] };
+        for dim in dims {
+            *target.dims.get_mut(usize::from(target.rank))? = dim;
+            target.rank += 1;
+        }
+        Some(target)
+    }
+
+    /// The dimensions, outermost first.
+    #[must_use]
+    pub fn dims(&self) -> &[i32] {
+        self.dims.get(..usize::from(self.rank)).unwrap_or(&[])
+    }
+}

@@ -1,0 +1,43 @@
+//! The Penjing model file (`.pnj`): what its bytes mean, how they are read without a heap, and how they are written.
+//!
+//! [`ModelView::open`] checks a whole file once, in bounded time and without allocating, and lends typed views of it;
+//! [`packing`] holds the ways a constant's elements are laid out; [`infer`] is the one place of shape arithmetic;
+//! `write` (feature of that name, on by default) builds files.
+//!
+//! What is *not* here: execution, planning and anything an instruction set wants (the runtime makes those at load), and
+//! lowering from training (the converter). docs/format.md describes the file for those who would write their own reader.
+#![no_std]
+// flatc's generated code is the one place with `unsafe`, and only the writer compiles it.
+#![cfg_attr(not(feature = "write"), forbid(unsafe_code))]
+
+#[cfg(any(test, feature = "write"))]
+extern crate std;
+
+pub mod attributes;
+mod dtype;
+mod error;
+pub mod infer;
+pub mod packing;
+pub mod read;
+mod shape;
+#[cfg(feature = "write")]
+pub mod write;
+
+pub use attributes::{Activation, Padding, ReshapeTarget};
+pub use dtype::DataType;
+pub use error::{Error, Fault, Owner, Place};
+pub use infer::ShapeError;
+pub use packing::{Packed, PackingError};
+pub use penjing_quant::QuantParams;
+pub use read::{
+    Constant, Conv2d, FullyConnected, MaxPool2d, ModelView, Node, Op, Reshape, Scales, Step,
+    TensorType, Value, Walk,
+};
+pub use shape::{MAX_RANK, Shape};
+
+/// The version of the format that this crate reads and writes. It grows only when an older reader would misread a file;
+/// additions that an older reader refuses or may ignore do not count.
+pub const FORMAT_VERSION: u16 = 1;
+
+/// Bytes 4..8 of every file.
+pub const IDENTIFIER: [u8; 4] = *b"PNJ1";

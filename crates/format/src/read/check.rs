@@ -1,0 +1,250 @@
+//! Whether a file whose layout is sound also means something: versions, numbers, types, constants, labels. `walk` infers the
+//! types and refuses what does not go together; here is the rest.
+
+use super::ops::Constant;
+use super::view::{ModelView, Normalization, not_positive, positive};
+use super::walk::{Step, TensorType, channels, check_type};
+use crate::dtype::DataType;
+use crate::error::{Error, Owner, Place};
+use crate::packing::{Element, Packed, Row};
+use crate::shape::Shape;
+use penjing_quant::{QuantParams, Requantize};
+
+/// Values are numbered by u16.
+const MAX_VALUES: usize = u16::MAX as usize;
+
+/// Checks all of `model`, whose layout is sound.
+pub(super) fn model(model: ModelView<'_>) -> Result<(), Error> {
+    counts(&model)?;
+    for index in 0..model.n_inputs() {
+        let ty = model.input_type(index)?;
+        input(ty, Owner::Input(index))?;
+    }
+    let mut last = None;
+    for step in model.walk() {
+        let step = step?;
+        constants(&step)?;
+        last = Some(step.output.ty);
+    }
+    let first_output = outputs(&model, last)?;
+    if let (Some(labels), Some(ty)) = (model.labels(), first_output) {
+        let classes = ty.shape.last().and_then(|last| usize::try_from(last).ok()).unwrap_or(0);
+        if labels.len() != classes {
+            let place = Owner::Model.field("labels");
+            return Err(Error::Count { place, expected: classes, found: labels.len() });
+        }
+    }
+    match model.normalization() {
+        Some(numbers) => normalization(numbers, model.input_type(0)?.shape),
+        None => Ok(()),
+    }
+}
+
+fn counts(model: &ModelView<'_>) -> Result<(), Error> {
+    for (count, field) in [(model.n_inputs(), "inputs"), (model.n_nodes(), "nodes")] {
+        if count == 0 {
+            return Err(Error::Missing { place: Owner::Model.field(field) });
+        }
+    }
+    if model.n_values() > MAX_VALUES {
+        let place = Owner::Model.field("nodes");
+        return Err(Error::Count { place, expected: MAX_VALUES, found: model.n_values() });
+    }
+    Ok(())
+}
+
+fn input(ty: TensorType, owner: Owner) -> Result<(), Error> {
+    check_type(ty, owner)?;
+    if ty.shape.first() == Some(1) {
+        return Ok(());
+    }
+    let expected = Shape::from_dims(
+        core::iter::once(1).chain(ty.shape.dims().iter().copied().skip(1)),
+    )
+    .unwrap_or_default();
+    Err(Error::ShapeMismatch { place: owner.field("value.shape"), expected, found: ty.shape })
+}
+
+/// Returns the first output's type; `last` is the last value's.
+fn outputs(
+    model: &ModelView<'_>,
+    last: Option<TensorType>,
+) -> Result<Option<TensorType>, Error> {
+    let place = Owner::Model.field("outputs");
+    if model.has_outputs() && model.outputs().len() == 0 {
+        return Err(Error::Count { place, expected: 1, found: 0 });
+    }
+    let mut first = None;
+    for id in model.outputs() {
+        let (limit, found) = (model.n_values(), usize::from(id));
+        if found >= limit {
+            return Err(Error::ValueId { place, limit, found });
+        }
+        let is_last = found.checked_add(1) == Some(limit);
+        let ty = if is_last { last } else { Some(model.stated_type(id, place)?) };
+        first = first.or(ty);
+    }
+    Ok(first)
+}
+
+fn normalization(numbers: Normalization<'_>, input: Shape) -> Result<(), Error> {
+    let channels = input.last().and_then(|last| usize::try_from(last).ok()).unwrap_or(0);
+    let fields = [(numbers.mean, "normalization.mean"), (numbers.std, "normalization.std")];
+    for (vector, field) in fields {
+        let place = Owner::Model.field(field);
+        if vector.len() != 1 && vector.len() != channels {
+            return Err(Error::Count { place, expected: channels, found: vector.len() });
+        }
+        for (index, found) in vector.iter().enumerate() {
+            if field == "normalization.std" {
+                positive(found).ok_or(not_positive(place, index, found))?;
+            } else if !found.is_finite() {
+                return Err(Error::Number { place, index, expected: "finite", found });
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Weights and bias of a node, if it has them. The walk has seen that the shapes and the weights' type fit the input.
+fn constants(step: &Step<'_>) -> Result<(), Error> {
+    let owner = Owner::Node(step.index, step.op.name());
+    let Some((weights, bias)) = step.op.constants() else { return Ok(()) };
+    elements(&weights, owner.field("weights"))?;
+    if let Some(bias) = bias {
+        let place = owner.field("bias");
+        elements(&bias, place)?;
+        no_scales(&bias, owner.field("bias.scale"))?;
+        let expected = weights.shape.first().map(|channels| [channels].into());
+        if Some(bias.shape) != expected {
+            let expected = expected.unwrap_or_default();
+            let place = owner.field("bias.shape");
+            return Err(Error::ShapeMismatch { place, expected, found: bias.shape });
+        }
+        bias_type(&weights, &bias, owner)?;
+    }
+    if weights.dtype == DataType::F32 {
+        return no_scales(&weights, owner.field("weights.scale"));
+    }
+    let (Some(input), Some(output)) = (step.input.ty.quantization, step.output.ty.quantization)
+    else {
+        return Err(Error::Missing { place: owner.field("value.scale") });
+    };
+    scales(&weights, input.scale, output.scale, owner)?;
+    let reach = reach(step.input.ty.dtype, input);
+    accumulators(&weights, bias, reach, owner)
+}
+
+fn elements(constant: &Constant<'_>, place: Place) -> Result<(), Error> {
+    constant.packed.check_elements().map_err(|source| Error::Packing { place, source })
+}
+
+fn no_scales(constant: &Constant<'_>, place: Place) -> Result<(), Error> {
+    match constant.scales.len() {
+        0 => Ok(()),
+        found => Err(Error::Count { place, expected: 0, found }),
+    }
+}
+
+fn bias_type(weights: &Constant<'_>, bias: &Constant<'_>, owner: Owner) -> Result<(), Error> {
+    let expected = match (weights.dtype, bias.dtype) {
+        (DataType::F32, DataType::F32) => return Ok(()),
+        (DataType::I8, DataType::I8 | DataType::I16 | DataType::I32) => return Ok(()),
+        (DataType::F32, _) => "f32",
+        _ => "i8, i16 or i32",
+    };
+    Err(Error::ElementType { place: owner.field("bias.dtype"), expected, found: bias.dtype })
+}
+
+/// One scale for the tensor or one a channel, each positive, with a requantization multiplier that f32 holds.
+fn scales(weights: &Constant<'_>, input: f32, output: f32, owner: Owner) -> Result<(), Error> {
+    let place = owner.field("weights.scale");
+    let channels = channels(weights);
+    let stated = weights.scales.len();
+    if stated != 1 && stated != channels {
+        return Err(Error::Count { place, expected: channels, found: stated });
+    }
+    for index in 0..stated {
+        let found = weights.scales.get(index);
+        positive(found).ok_or(not_positive(place, index, found))?;
+        let found = Requantize::to_i8(input, found, output, 0, false).multiplier;
+        let expected = "such that input scale * weight scale / output scale is finite and positive";
+        positive(found).ok_or(Error::Number { place, index, expected, found })?;
+    }
+    Ok(())
+}
+
+/// The largest distance of an activation from its zero point.
+fn reach(dtype: DataType, params: QuantParams) -> u64 {
+    let (min, max) = dtype.integer_range().unwrap_or((0, 0));
+    u64::from(params.zero_point.abs_diff(min).max(params.zero_point.abs_diff(max)))
+}
+
+/// For each output channel, `reach * sum |w| + |bias|` must fit an i32.
+fn accumulators(
+    weights: &Constant<'_>,
+    bias: Option<Constant<'_>>,
+    reach: u64,
+    owner: Owner,
+) -> Result<(), Error> {
+    let place = owner.field("weights");
+    let Some(bias) = bias else {
+        return accumulators_with(weights, reach, place, |_| 0);
+    };
+    let magnitudes = |packed| Biases::of(packed).ok_or(Error::Missing { place });
+    let mut biases = magnitudes(bias.packed)?;
+    accumulators_with(weights, reach, place, |channel| biases.magnitude(channel))
+}
+
+fn accumulators_with(
+    weights: &Constant<'_>,
+    reach: u64,
+    place: Place,
+    mut bias: impl FnMut(usize) -> u64,
+) -> Result<(), Error> {
+    let elements = weights.shape.elements().unwrap_or(0);
+    let row_len = elements.checked_div(channels(weights)).unwrap_or(0);
+    for (channel, row) in weights.packed.rows::<i8>(row_len).enumerate() {
+        // At most 2^32 elements of 128: far below 2^64, as is the product with 255.
+        let sum = row.fold(0_u64, |sum, (_, weight)| {
+            sum.saturating_add(u64::from(weight.unsigned_abs()))
+        });
+        let worst = sum.saturating_mul(reach).saturating_add(bias(channel));
+        if worst > u64::from(i32::MAX.unsigned_abs()) {
+            return Err(Error::Accumulator { place, channel, worst });
+        }
+    }
+    Ok(())
+}
+
+/// A walk over integer biases of any width.
+enum Biases<'a> {
+    I8(Row<'a, i8>),
+    I16(Row<'a, i16>),
+    I32(Row<'a, i32>),
+}
+
+impl<'a> Biases<'a> {
+    fn of(packed: Packed<'a>) -> Option<Self> {
+        let len = packed.elements();
+        match packed.dtype() {
+            DataType::I8 => packed.row(0, len).map(Biases::I8),
+            DataType::I16 => packed.row(0, len).map(Biases::I16),
+            DataType::I32 => packed.row(0, len).map(Biases::I32),
+            DataType::F32 | DataType::U8 => None,
+        }
+    }
+
+    /// `|bias|` of a channel; channels must ascend.
+    fn magnitude(&mut self, channel: usize) -> u64 {
+        fn take<T: Element + Into<i64>>(row: &mut Row<'_, T>, channel: usize) -> u64 {
+            let value = u32::try_from(channel).ok().and_then(|channel| row.take(channel));
+            value.map_or(0, |value| value.into().unsigned_abs())
+        }
+        match self {
+            Biases::I8(row) => take(row, channel),
+            Biases::I16(row) => take(row, channel),
+            Biases::I32(row) => take(row, channel),
+        }
+    }
+}

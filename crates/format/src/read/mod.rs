@@ -1,0 +1,30 @@
+//! Reading a model without a heap: bounds, then meaning, then borrowed views.
+//!
+//! `table` follows the flatbuffers layout and checks every step; `layout` names the schema's fields; `structure` follows all
+//! of a file once; `view` and `ops` are typed; `walk` infers every value's type; `check` holds the file against its meaning.
+//! None of it allocates, recurses over the file or panics, whatever the bytes. The executor is not here.
+
+#![forbid(unsafe_code)]
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::indexing_slicing,
+        clippy::arithmetic_side_effects,
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic
+    )
+)]
+
+mod check;
+mod layout;
+mod ops;
+mod structure;
+mod table;
+mod view;
+mod walk;
+
+pub use ops::{Constant, Conv2d, FullyConnected, MaxPool2d, Op, Reshape, Scales};
+pub use table::{Numbers, Strings};
+pub use view::{ModelView, Node, Normalization, Value};
+pub use walk::{Operand, Step, TensorType, Walk};

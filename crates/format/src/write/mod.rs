@@ -1,0 +1,173 @@
+//! Building model files: owned plain structs that mirror the schema, and [`Model::to_bytes`].
+//!
+//! What lowers a network into these structs is the converter. What a file may hold is decided by the reader's checks: the
+//! writer runs them on its own bytes and returns none that they refuse.
+
+#![deny(unsafe_code)]
+
+mod build;
+mod constant;
+
+/// flatc's code for schemas/model.fbs; `cargo xtask codegen` makes it. The writer and the differential test use it.
+#[doc(hidden)]
+#[path = "generated/mod.rs"]
+pub mod generated;
+
+pub use constant::{Constant, ConstantData, PackingChoice};
+
+pub use crate::read::{MaxPool2d, Reshape};
+
+use crate::attributes::{Activation, Padding};
+use crate::dtype::DataType;
+use crate::shape::Shape;
+use penjing_quant::QuantParams;
+use std::string::String;
+use std::vec::Vec;
+
+/// A model to be written. Values are numbered: inputs first, then each node's one result.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Model {
+    /// What writes the file.
+    pub producer: Option<String>,
+    /// The graph's inputs, which state shape (batch written 1), dtype and, for integers, quantization.
+    pub inputs: Vec<Value>,
+    /// In an order in which every input precedes its use.
+    pub nodes: Vec<Node>,
+    /// Values that the graph yields; empty: the last one.
+    pub outputs: Vec<u16>,
+    /// Class names, in the order of the first output's last dimension; empty: none.
+    pub labels: Vec<String>,
+    /// How 8-bit pixels become the first input's reals.
+    pub normalization: Option<Normalization>,
+}
+
+/// What the file shall state about a value.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Value {
+    /// Its name.
+    pub name: Option<String>,
+    /// Its dimensions, the batch written 1.
+    pub shape: Option<Shape>,
+    /// Its elements' type.
+    pub dtype: Option<DataType>,
+    /// Its scale and zero point.
+    pub quantization: Option<QuantParams>,
+}
+
+/// One operation.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Node {
+    /// What it does.
+    pub op: Op,
+    /// Values that it reads; empty: the one just before its own.
+    pub inputs: Vec<u16>,
+    /// What cannot be inferred of its result.
+    pub value: Option<Value>,
+    /// Its name.
+    pub name: Option<String>,
+}
+
+impl Node {
+    /// An unnamed node that reads the value before its own.
+    #[must_use]
+    pub fn new(op: Op, value: Option<Value>) -> Self {
+        Self { op, inputs: Vec::new(), value, name: None }
+    }
+}
+
+/// What a node does.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Op {
+    /// Two-dimensional convolution.
+    Conv2d(Conv2d),
+    /// The largest element of each window.
+    MaxPool2d(MaxPool2d),
+    /// Matrix product.
+    FullyConnected(FullyConnected),
+    /// The same elements under another shape.
+    Reshape(Reshape),
+    /// F32 to the integers of the node's value.
+    Quantize,
+    /// 8-bit integers to F32.
+    Dequantize,
+}
+
+/// `[N, H, W, I]` to `[N, H', W', O]`. Pairs are (h, w).
+#[derive(Clone, Debug, PartialEq)]
+pub struct Conv2d {
+    /// `[O, KH, KW, I]`, of f32 or i8.
+    pub weights: Constant,
+    /// `[O]`.
+    pub bias: Option<Constant>,
+    /// Elements between windows.
+    pub stride: [u32; 2],
+    /// Elements between two taps of a window.
+    pub dilation: [u32; 2],
+    /// Elements of real 0 around the input.
+    pub padding: Padding,
+    /// Applied to the result.
+    pub activation: Activation,
+}
+
+/// `[N, in]` to `[N, out]`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FullyConnected {
+    /// `[out, in]`, of f32 or i8.
+    pub weights: Constant,
+    /// `[out]`.
+    pub bias: Option<Constant>,
+    /// Applied to the result.
+    pub activation: Activation,
+}
+
+/// `(pixel - mean[c]) / std[c]`; one number for all channels, or one a channel.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Normalization {
+    /// In units of pixels, 0..=255.
+    pub mean: Vec<f32>,
+    /// In units of pixels; positive.
+    pub std: Vec<f32>,
+}
+
+/// Why a model cannot be written.
+#[non_exhaustive]
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum WriteError {
+    /// A constant's data has not one element for each of its shape's.
+    #[error("node {node}, {field}: expected {expected} elements by its shape, found {found}")]
+    DataLength {
+        /// The node's index.
+        node: usize,
+        /// `weights` or `bias`.
+        field: &'static str,
+        /// Elements of the shape.
+        expected: usize,
+        /// Elements given.
+        found: usize,
+    },
+    /// An f32 element is infinite or not a number.
+    #[error("node {node}, {field}: element {index} must be finite, found {found}")]
+    NotFinite {
+        /// The node's index.
+        node: usize,
+        /// `weights` or `bias`.
+        field: &'static str,
+        /// The element's index.
+        index: usize,
+        /// The element.
+        found: f32,
+    },
+    /// A number that its field's type cannot hold.
+    #[error("{place}: expected at most {limit}, found {found}")]
+    TooLarge {
+        /// The node or value and its field.
+        place: String,
+        /// What the field can hold.
+        limit: i64,
+        /// The number.
+        found: i64,
+    },
+    /// The reader's checks refuse what was built.
+    #[error("the model is not valid: {0}")]
+    Invalid(#[from] crate::Error),
+}

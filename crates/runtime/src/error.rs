@@ -1,0 +1,188 @@
+//! Everything that can go wrong between a file and its results. Errors of the file's content are `penjing_format`'s, wrapped.
+
+use alloc::string::String;
+use core::fmt;
+use penjing_format::{DataType, PackingError};
+
+/// Why a model cannot be opened or planned.
+#[non_exhaustive]
+#[derive(Debug)]
+pub enum Error {
+    /// The file cannot be read.
+    #[cfg(feature = "std")]
+    Io {
+        /// The file.
+        path: std::path::PathBuf,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// The bytes are no model that this version runs.
+    Format {
+        /// The file, where the bytes come from one.
+        path: Option<String>,
+        /// What is wrong with it, and where.
+        source: penjing_format::Error,
+    },
+    /// A node's constants do not expand to what its op expects.
+    Weights {
+        /// Index of the node.
+        node: usize,
+        /// What does not fit.
+        source: PackingError,
+    },
+    /// A node that the format allows and this runtime has no kernel for.
+    Unsupported {
+        /// Index of the node.
+        node: usize,
+        /// What is missing.
+        what: &'static str,
+    },
+    /// One image's intermediate tensors need more memory than the options grant.
+    ArenaTooLarge {
+        /// Bytes needed for one worker.
+        needed: u64,
+        /// Bytes granted, [`SessionOptions::max_arena_bytes`](crate::SessionOptions::max_arena_bytes).
+        limit: u64,
+    },
+    /// An instruction set that this version does not know or this machine does not have.
+    Isa {
+        /// What was asked for.
+        requested: String,
+        /// What may be asked for.
+        choices: &'static [&'static str],
+    },
+    /// A worker thread cannot be started.
+    #[cfg(feature = "std")]
+    Thread {
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// Several threads where there are none: the crate was built without `std`.
+    NoThreads {
+        /// Threads asked for.
+        requested: usize,
+    },
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            #[cfg(feature = "std")]
+            Error::Io { path, source } => write!(f, "{}: {source}", path.display()),
+            Error::Format { path: Some(path), source } => write!(f, "{path}: {source}"),
+            Error::Format { path: None, source } => write!(f, "model: {source}"),
+            Error::Weights { node, source } => write!(f, "node {node}: {source}"),
+            Error::Unsupported { node, what } => write!(f, "node {node}: {what}"),
+            Error::ArenaTooLarge { needed, limit } => {
+                write!(f, "arena: one image needs {needed} bytes, the limit is {limit}")
+            }
+            Error::Isa { requested, choices } => {
+                write!(f, "instruction set: expected one of {choices:?}, found \"{requested}\"")
+            }
+            #[cfg(feature = "std")]
+            Error::Thread { source } => write!(f, "worker thread: {source}"),
+            Error::NoThreads { requested } => {
+                write!(f, "threads: expected 1 in a build without std, found {requested}")
+            }
+        }
+    }
+}
+
+impl core::error::Error for Error {
+    fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
+        match self {
+            #[cfg(feature = "std")]
+            Error::Io { source, .. } | Error::Thread { source } => Some(source),
+            Error::Format { source, .. } => Some(source),
+            Error::Weights { source, .. } => Some(source),
+            _ => None,
+        }
+    }
+}
+
+/// A tensor that a caller hands over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Port {
+    /// Input of this number.
+    Input(usize),
+    /// Output of this number.
+    Output(usize),
+}
+
+impl fmt::Display for Port {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Port::Input(index) => write!(f, "input {index}"),
+            Port::Output(index) => write!(f, "output {index}"),
+        }
+    }
+}
+
+/// Why a batch cannot be run. Nothing was run then, except after [`Worker`](Self::Worker).
+#[non_exhaustive]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RunError {
+    /// The wrong number of tensors.
+    Count {
+        /// `inputs` or `outputs`.
+        of: &'static str,
+        /// What the model has.
+        expected: usize,
+        /// What was given.
+        found: usize,
+    },
+    /// Elements of the wrong type.
+    DataType {
+        /// The tensor.
+        port: Port,
+        /// The model's type.
+        expected: DataType,
+        /// What was given.
+        found: DataType,
+    },
+    /// The first input is no whole number of images.
+    Partial {
+        /// The tensor.
+        port: Port,
+        /// Elements an image.
+        per_image: usize,
+        /// Elements given.
+        found: usize,
+    },
+    /// A tensor for another number of images than the first input.
+    Length {
+        /// The tensor.
+        port: Port,
+        /// Images in the first input.
+        batch: usize,
+        /// Elements that so many images have.
+        expected: usize,
+        /// Elements given.
+        found: usize,
+    },
+    /// A worker thread panicked: a defect of this crate. The outputs are incomplete.
+    Worker,
+}
+
+impl fmt::Display for RunError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            RunError::Count { of, expected, found } => {
+                write!(f, "{of}: expected {expected}, found {found}")
+            }
+            RunError::DataType { port, expected, found } => {
+                write!(f, "{port}: expected elements of {expected}, found {found}")
+            }
+            RunError::Partial { port, per_image, found } => {
+                write!(f, "{port}: expected a multiple of {per_image} elements, found {found}")
+            }
+            RunError::Length { port, batch, expected, found } => write!(
+                f,
+                "{port}: expected {expected} elements for a batch of {batch}, found {found}"
+            ),
+            RunError::Worker => f.write_str("a worker thread panicked"),
+        }
+    }
+}
+
+impl core::error::Error for RunError {}

@@ -1,0 +1,255 @@
+//! The oracle: every op by its definition, one output at a time, in f64 and i64. Slow on purpose.
+//!
+//! It states docs/numerics.md in its own words: it calls neither `penjing_quant` nor `ops`, `arch` or `operand`, so that a mistake there
+//! cannot hide here. Shapes come from the file's walk. Tests hold every kernel against it; nothing runs models with it.
+
+use penjing_format::read::{self, Conv2d, FullyConnected, MaxPool2d, Step};
+use penjing_format::{Activation, Constant, DataType, Error, ModelView, Padding, TensorType};
+
+/// One image of a tensor, row-major.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Tensor {
+    /// Codes of i8 or u8, whichever the type says.
+    Codes(Vec<i64>),
+    /// Reals, and how far another order of summation may lie from them.
+    Reals(Vec<f32>, Vec<f64>),
+}
+
+impl Tensor {
+    /// Reals that are exact.
+    #[must_use]
+    pub fn reals(values: &[f32]) -> Self {
+        Tensor::Reals(values.to_vec(), vec![0.0; values.len()])
+    }
+
+    /// Codes.
+    #[must_use]
+    pub fn codes<T: Copy + Into<i64>>(values: &[T]) -> Self {
+        Tensor::Codes(values.iter().map(|&q| q.into()).collect())
+    }
+
+    fn get_codes(&self) -> &[i64] {
+        match self {
+            Tensor::Codes(codes) => codes,
+            Tensor::Reals(..) => panic!("codes expected"),
+        }
+    }
+
+    fn get_reals(&self) -> &[f32] {
+        match self {
+            Tensor::Reals(values, _) => values,
+            Tensor::Codes(_) => panic!("reals expected"),
+        }
+    }
+}
+
+/// Runs a model on one image of each input and returns the graph's outputs.
+///
+/// The tolerance of a real is `1e-5 * (sum |x * w| + |bias|)` of the op that made it, given its inputs as computed here: it
+/// does not follow errors through a chain of ops.
+///
+/// # Panics
+/// Where `inputs` do not have the model's types and lengths.
+pub fn run(model: &ModelView<'_>, inputs: &[Tensor]) -> Result<Vec<Tensor>, Error> {
+    let mut values = inputs.to_vec();
+    for step in model.walk() {
+        let step = step?;
+        let output = run_step(&step, &values[usize::from(step.input.id)]);
+        values.push(output);
+    }
+    Ok(model.outputs().map(|id| values[usize::from(id)].clone()).collect())
+}
+
+fn run_step(step: &Step<'_>, input: &Tensor) -> Tensor {
+    let (from, to) = (&step.input.ty, &step.output.ty);
+    match &step.op {
+        read::Op::Conv2d(op) => weighted(
+            &conv_taps(op, from, to),
+            (&op.weights, op.bias.as_ref(), op.activation),
+            (from, to),
+            input,
+        ),
+        read::Op::FullyConnected(op) => weighted(
+            &dense_taps(op),
+            (&op.weights, op.bias.as_ref(), op.activation),
+            (from, to),
+            input,
+        ),
+        read::Op::MaxPool2d(op) => max_pool(op, from, to, input),
+        read::Op::Reshape(_) => input.clone(),
+        read::Op::Quantize => {
+            let (scale, zero_point, min, max) = quantization(to);
+            let reciprocal = 1.0_f32 / scale;
+            let code = |&x: &f32| {
+                let steps = nearest_even(x * reciprocal);
+                if steps.is_nan() { min } else { clamp(steps + zero_point as f64, min, max) }
+            };
+            Tensor::Codes(input.get_reals().iter().map(code).collect())
+        }
+        read::Op::Dequantize => {
+            let (scale, zero_point, ..) = quantization(from);
+            let real = |&q: &i64| scale * (q - zero_point) as f32;
+            Tensor::reals(&input.get_codes().iter().map(real).collect::<Vec<_>>())
+        }
+    }
+}
+
+/// Scale, zero point and the codes' range.
+fn quantization(ty: &TensorType) -> (f32, i64, i64, i64) {
+    let (min, max) = if ty.dtype == DataType::U8 { (0, 255) } else { (-128, 127) };
+    let params = ty.quantization.expect("integers have a scale");
+    (params.scale, i64::from(params.zero_point), min, max)
+}
+
+/// To the nearest integer, a tie to the even one, by its definition.
+fn nearest_even(x: f32) -> f64 {
+    let x = f64::from(x);
+    let below = x.floor();
+    match x - below {
+        rest if rest < 0.5 => below,
+        rest if rest > 0.5 => below + 1.0,
+        _ if below / 2.0 == (below / 2.0).floor() => below,
+        _ => below + 1.0,
+    }
+}
+
+fn clamp(x: f64, min: i64, max: i64) -> i64 {
+    if x <= min as f64 {
+        min
+    } else if x >= max as f64 {
+        max
+    } else {
+        x as i64
+    }
+}
+
+/// An output: its channel, and its products as (index into the input, index into the weights).
+type Taps = (usize, Vec<(usize, usize)>);
+
+fn dims4(ty: &TensorType) -> [usize; 4] {
+    ty.shape.as_4d().expect("rank 4").map(|dim| dim as usize)
+}
+
+/// The index along one axis that tap `tap` of output `position` reads; `None` in the padding.
+fn tap_index(
+    position: usize,
+    tap: usize,
+    stride: u32,
+    dilation: u32,
+    pad: u32,
+    len: usize,
+) -> Option<usize> {
+    let index = position as i64 * i64::from(stride) + tap as i64 * i64::from(dilation);
+    usize::try_from(index - i64::from(pad)).ok().filter(|&index| index < len)
+}
+
+fn conv_taps(op: &Conv2d<'_>, from: &TensorType, to: &TensorType) -> Vec<Taps> {
+    let ([_, h, w, channels], [_, out_h, out_w, out_c]) = (dims4(from), dims4(to));
+    let [_, kernel_h, kernel_w, _] = op.weights.shape.as_4d().expect("rank 4").map(|d| d as usize);
+    let Padding { top, left, .. } = op.padding;
+    let mut outputs = Vec::new();
+    for (y, x, o) in positions(out_h, out_w, out_c) {
+        let mut taps = Vec::new();
+        for (r, s, c) in positions(kernel_h, kernel_w, channels) {
+            let row = tap_index(y, r, op.stride[0], op.dilation[0], top, h);
+            let column = tap_index(x, s, op.stride[1], op.dilation[1], left, w);
+            if let (Some(row), Some(column)) = (row, column) {
+                let weight = ((o * kernel_h + r) * kernel_w + s) * channels + c;
+                taps.push(((row * w + column) * channels + c, weight));
+            }
+        }
+        outputs.push((o, taps));
+    }
+    outputs
+}
+
+fn positions(a: usize, b: usize, c: usize) -> impl Iterator<Item = (usize, usize, usize)> {
+    (0..a).flat_map(move |i| (0..b).flat_map(move |j| (0..c).map(move |k| (i, j, k))))
+}
+
+fn dense_taps(op: &FullyConnected<'_>) -> Vec<Taps> {
+    let [out, features] = op.weights.shape.as_2d().expect("rank 2").map(|dim| dim as usize);
+    (0..out).map(|o| (o, (0..features).map(|i| (i, o * features + i)).collect())).collect()
+}
+
+fn weighted(
+    outputs: &[Taps],
+    (weights, bias, activation): (&Constant<'_>, Option<&Constant<'_>>, Activation),
+    (from, to): (&TensorType, &TensorType),
+    input: &Tensor,
+) -> Tensor {
+    let elements = weights.packed.elements();
+    let relu = activation == Activation::Relu;
+    if weights.dtype == DataType::F32 {
+        let mut w = vec![0.0; elements];
+        weights.packed.expand_f32(&mut w).expect("f32 weights");
+        let mut b = vec![0.0; weights.shape.first().expect("channels") as usize];
+        if let Some(bias) = bias {
+            bias.packed.expand_f32(&mut b).expect("f32 bias");
+        }
+        return reals(outputs, &w, &b, relu, input.get_reals());
+    }
+    let mut w = vec![0; elements];
+    weights.packed.expand_i8(&mut w).expect("i8 weights");
+    let mut b = vec![0; weights.shape.first().expect("channels") as usize];
+    if let Some(bias) = bias {
+        bias.packed.expand_i32(&mut b).expect("integer bias");
+    }
+    let (x, (s_in, z_in, ..), (s_out, z_out, min, max)) =
+        (input.get_codes(), quantization(from), quantization(to));
+    let code = |(o, taps): &Taps| {
+        let products = taps.iter().map(|&(i, k)| (x[i] - z_in) * i64::from(w[k]));
+        let accumulator = i64::from(b[*o]) + products.sum::<i64>();
+        let accumulator = i32::try_from(accumulator).expect("checked to fit");
+        let multiplier = (s_in * weights.scales.get(*o)) / s_out;
+        // What an i32 holds bounds the product before it is rounded; the largest f32 below 2^31 is 2^31 - 128.
+        let product = (accumulator as f32 * multiplier).clamp(-2_147_483_648.0, 2_147_483_520.0);
+        let floor = if relu { min.max(z_out) } else { min };
+        clamp(nearest_even(product) + z_out as f64, floor, max)
+    };
+    Tensor::Codes(outputs.iter().map(code).collect())
+}
+
+fn reals(outputs: &[Taps], weights: &[f32], bias: &[f32], relu: bool, x: &[f32]) -> Tensor {
+    let (mut values, mut tolerances) = (Vec::new(), Vec::new());
+    for (o, taps) in outputs {
+        let (mut sum, mut magnitude) = (f64::from(bias[*o]), f64::from(bias[*o].abs()));
+        for &(i, k) in taps {
+            let product = f64::from(x[i]) * f64::from(weights[k]);
+            sum += product;
+            magnitude += product.abs();
+        }
+        values.push(if relu { sum.max(0.0) as f32 } else { sum as f32 });
+        tolerances.push(1e-5 * magnitude);
+    }
+    Tensor::Reals(values, tolerances)
+}
+
+fn max_pool(op: &MaxPool2d, from: &TensorType, to: &TensorType, input: &Tensor) -> Tensor {
+    let ([_, h, w, channels], [_, out_h, out_w, _]) = (dims4(from), dims4(to));
+    let [window_h, window_w] = op.window.map(|dim| dim as usize);
+    let windows = positions(out_h, out_w, channels).map(|(y, x, c)| {
+        let taps = positions(window_h, window_w, 1).filter_map(move |(r, s, _)| {
+            let row = tap_index(y, r, op.stride[0], 1, op.padding.top, h)?;
+            let column = tap_index(x, s, op.stride[1], 1, op.padding.left, w)?;
+            Some((row * w + column) * channels + c)
+        });
+        taps.collect::<Vec<usize>>()
+    });
+    match input {
+        Tensor::Codes(codes) => Tensor::Codes(
+            windows.map(|taps| taps.iter().map(|&i| codes[i]).max().expect("not empty")).collect(),
+        ),
+        Tensor::Reals(values, tolerances) => {
+            let largest = |a: f64, b: f64| a.max(b);
+            let (best, tolerance) = windows
+                .map(|taps| {
+                    let best = taps.iter().map(|&i| f64::from(values[i])).reduce(largest);
+                    let tolerance = taps.iter().map(|&i| tolerances[i]).reduce(largest);
+                    (best.expect("not empty") as f32, tolerance.expect("not empty"))
+                })
+                .unzip();
+            Tensor::Reals(best, tolerance)
+        }
+    }
+}

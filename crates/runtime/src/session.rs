@@ -1,0 +1,184 @@
+//! A planned model, ready to run batches. It checks what the caller hands over and splits batches among its threads.
+
+use crate::arch::Isa;
+use crate::error::{Error, Port, RunError};
+use crate::exec::Worker;
+use crate::plan::Plan;
+use crate::storage::Model;
+use crate::tensor::{Input, Output};
+#[cfg(feature = "std")]
+use crate::workers::Pool;
+use core::fmt;
+use penjing_format::DataType;
+
+/// How workers share the plan: by count where there are threads.
+#[cfg(feature = "std")]
+type Shared<T> = std::sync::Arc<T>;
+#[cfg(not(feature = "std"))]
+type Shared<T> = alloc::boxed::Box<T>;
+
+/// How a session runs.
+#[derive(Clone, Copy, Debug)]
+pub struct SessionOptions {
+    /// Threads that share a batch, the caller's among them; 0 for one a core. Without `std` there is 1.
+    pub threads: usize,
+    /// The instruction set; `None` for what `PENJING_ISA` names, or else the best that this machine has.
+    pub isa: Option<Isa>,
+    /// The most bytes that one image's intermediate tensors may take, for each thread.
+    pub max_arena_bytes: u64,
+}
+
+impl Default for SessionOptions {
+    /// One thread, the best instruction set, 1 GiB.
+    fn default() -> Self {
+        Self { threads: 1, isa: None, max_arena_bytes: 1 << 30 }
+    }
+}
+
+/// A planned model. Owns all it needs: the model may go.
+///
+/// [`run`](Self::run) allocates nothing, on any thread.
+pub struct Session {
+    plan: Shared<Plan>,
+    worker: Worker,
+    #[cfg(feature = "std")]
+    pool: Option<Pool>,
+}
+
+impl Session {
+    /// Plans a model: expands weights, computes multipliers, chooses kernels, lays out memory, starts threads.
+    pub fn new(model: &Model, options: SessionOptions) -> Result<Self, Error> {
+        let isa = match options.isa {
+            Some(isa) => isa,
+            #[cfg(feature = "std")]
+            None => Isa::from_env()?,
+            #[cfg(not(feature = "std"))]
+            None => Isa::detect(),
+        };
+        let plan = Shared::new(Plan::new(&model.view(), isa, options.max_arena_bytes)?);
+        let worker = Worker::new(&plan);
+        #[cfg(feature = "std")]
+        {
+            let threads = match options.threads {
+                0 => std::thread::available_parallelism().map_or(1, usize::from),
+                threads => threads,
+            };
+            let pool = if threads > 1 { Some(Pool::new(&plan, threads - 1)?) } else { None };
+            Ok(Self { plan, worker, pool })
+        }
+        #[cfg(not(feature = "std"))]
+        match options.threads {
+            0 | 1 => Ok(Self { plan, worker }),
+            requested => Err(Error::NoThreads { requested }),
+        }
+    }
+
+    /// Runs a batch through a model with one input and one output.
+    ///
+    /// The batch is the input's length over one image's, whatever the file says; the output has as many images.
+    pub fn run<'i, 'o>(
+        &mut self,
+        input: impl Into<Input<'i>>,
+        output: impl Into<Output<'o>>,
+    ) -> Result<(), RunError> {
+        self.run_many(&[input.into()], &mut [output.into()])
+    }
+
+    /// Runs a batch through a model with any number of inputs and outputs, each in the file's order.
+    pub fn run_many(
+        &mut self,
+        inputs: &[Input<'_>],
+        outputs: &mut [Output<'_>],
+    ) -> Result<(), RunError> {
+        let batch = self.check(inputs, outputs)?;
+        #[cfg(feature = "std")]
+        if let Some(pool) = self.pool.as_mut().filter(|_| batch > 1) {
+            return pool.run(&self.plan, &mut self.worker, inputs, outputs, batch);
+        }
+        self.worker.run(&self.plan, inputs, outputs, 0..batch);
+        Ok(())
+    }
+
+    /// The instruction set that the kernels use.
+    #[must_use]
+    pub fn isa(&self) -> Isa {
+        self.plan.isa
+    }
+
+    /// Threads that share a batch, the caller's among them.
+    #[must_use]
+    pub fn threads(&self) -> usize {
+        #[cfg(feature = "std")]
+        return 1 + self.pool.as_ref().map_or(0, Pool::threads);
+        #[cfg(not(feature = "std"))]
+        1
+    }
+
+    /// Bytes that one image's intermediate tensors and the kernels' scratch take, for each thread.
+    #[must_use]
+    pub fn arena_bytes(&self) -> u64 {
+        self.plan.arena_bytes()
+    }
+
+    /// Returns the number of images.
+    fn check(&self, inputs: &[Input<'_>], outputs: &[Output<'_>]) -> Result<usize, RunError> {
+        let counts = [
+            ("inputs", self.plan.inputs.len(), inputs.len()),
+            ("outputs", self.plan.outputs.len(), outputs.len()),
+        ];
+        for (of, expected, found) in counts {
+            if expected != found {
+                return Err(RunError::Count { of, expected, found });
+            }
+        }
+        let mut batch = None;
+        for (index, (port, input)) in self.plan.inputs.iter().zip(inputs).enumerate() {
+            let given = (input.dtype(), input.len());
+            check_port(&mut batch, Port::Input(index), (port.dtype, port.len), given)?;
+        }
+        for (index, (slot, output)) in self.plan.outputs.iter().zip(outputs).enumerate() {
+            let given = (output.dtype(), output.len());
+            check_port(&mut batch, Port::Output(index), (slot.dtype, slot.len), given)?;
+        }
+        Ok(batch.unwrap_or(0))
+    }
+}
+
+/// The first port tells the batch, the others follow it. Pairs are (type, elements).
+fn check_port(
+    batch: &mut Option<usize>,
+    port: Port,
+    (expected, per_image): (DataType, usize),
+    (dtype, found): (DataType, usize),
+) -> Result<(), RunError> {
+    if dtype != expected {
+        return Err(RunError::DataType { port, expected, found: dtype });
+    }
+    match *batch {
+        None if per_image == 0 || found % per_image != 0 => {
+            Err(RunError::Partial { port, per_image, found })
+        }
+        None => {
+            *batch = Some(found / per_image);
+            Ok(())
+        }
+        Some(batch) => match batch.checked_mul(per_image) {
+            Some(expected) if expected == found => Ok(()),
+            expected => {
+                let expected = expected.unwrap_or(usize::MAX);
+                Err(RunError::Length { port, batch, expected, found })
+            }
+        },
+    }
+}
+
+impl fmt::Debug for Session {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Session")
+            .field("isa", &self.isa())
+            .field("threads", &self.threads())
+            .field("groups", &self.plan.groups.len())
+            .field("arena_bytes", &self.arena_bytes())
+            .finish()
+    }
+}

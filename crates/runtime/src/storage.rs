@@ -1,0 +1,172 @@
+//! Where a model's bytes live: a memory map, a vector or a `'static` slice; checked once, viewed at no cost.
+//! Planning and running are `session`'s.
+
+use crate::error::Error;
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::fmt;
+use penjing_format::read::Strings;
+use penjing_format::{DataType, ModelView, QuantParams, Shape, TensorType};
+
+/// A checked model file.
+pub struct Model {
+    bytes: Bytes,
+}
+
+enum Bytes {
+    Owned(Vec<u8>),
+    Static(&'static [u8]),
+    #[cfg(feature = "std")]
+    Mapped(memmap2::Mmap),
+}
+
+impl Bytes {
+    fn get(&self) -> &[u8] {
+        match self {
+            Bytes::Owned(bytes) => bytes,
+            Bytes::Static(bytes) => bytes,
+            #[cfg(feature = "std")]
+            Bytes::Mapped(map) => map,
+        }
+    }
+}
+
+impl Model {
+    /// Maps a file into memory and checks all of it.
+    ///
+    /// The file must stay as it is while the model is in use: whoever writes to it, or cuts it short, changes memory that
+    /// this process reads. Replace a file by renaming another over it, or use [`from_bytes`](Self::from_bytes).
+    ///
+    /// [`Error::Io`] or [`Error::Format`], both with the path.
+    #[cfg(feature = "std")]
+    pub fn open(path: impl AsRef<std::path::Path>) -> Result<Self, Error> {
+        let path = path.as_ref();
+        let io = |source| Error::Io { path: path.to_path_buf(), source };
+        let file = std::fs::File::open(path).map_err(io)?;
+        if file.metadata().map_err(io)?.len() == 0 {
+            // An empty map is an error of its own on some systems; an empty vector fails the check with a clear word.
+            return Self::checked(Bytes::Owned(Vec::new()), Some(path));
+        }
+        Self::checked(Bytes::Mapped(map(&file).map_err(io)?), Some(path))
+    }
+
+    /// Checks a file that is in memory.
+    pub fn from_bytes(bytes: Vec<u8>) -> Result<Self, Error> {
+        Self::checked(Bytes::Owned(bytes), None::<&str>)
+    }
+
+    /// Checks a file that is part of the program, such as an `include_bytes!`.
+    pub fn from_static(bytes: &'static [u8]) -> Result<Self, Error> {
+        Self::checked(Bytes::Static(bytes), None::<&str>)
+    }
+
+    fn checked(bytes: Bytes, path: Option<&(impl PathText + ?Sized)>) -> Result<Self, Error> {
+        match ModelView::open(bytes.get()) {
+            Ok(_) => Ok(Self { bytes }),
+            Err(source) => Err(Error::Format { path: path.map(PathText::text), source }),
+        }
+    }
+
+    /// The model's content.
+    #[must_use]
+    pub fn view(&self) -> ModelView<'_> {
+        ModelView::assume_checked(self.bytes.get())
+    }
+
+    /// The graph's inputs, in order.
+    pub fn inputs(&self) -> impl ExactSizeIterator<Item = TensorInfo<'_>> {
+        let view = self.view();
+        view.inputs().enumerate().map(move |(index, value)| {
+            TensorInfo::new(value.name, view.input_type(index).ok().as_ref())
+        })
+    }
+
+    /// The graph's outputs, in order.
+    pub fn outputs(&self) -> impl Iterator<Item = TensorInfo<'_>> {
+        let view = self.view();
+        view.outputs().map(move |id| {
+            let id = usize::from(id);
+            let Some(node) = id.checked_sub(view.n_inputs()) else {
+                let name = view.input(id).and_then(|value| value.name);
+                return TensorInfo::new(name, view.input_type(id).ok().as_ref());
+            };
+            let name = view.node(node).and_then(|node| node.value()).and_then(|value| value.name);
+            let step = view.walk().nth(node).and_then(Result::ok);
+            TensorInfo::new(name, step.map(|step| step.output.ty).as_ref())
+        })
+    }
+
+    /// Class names, in the order of the first output's last dimension.
+    #[must_use]
+    pub fn labels(&self) -> Option<Strings<'_>> {
+        self.view().labels()
+    }
+}
+
+impl fmt::Debug for Model {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Model").field(&self.view()).finish()
+    }
+}
+
+/// What a caller must know of an input or output.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct TensorInfo<'a> {
+    /// Its name, where the file states one.
+    pub name: Option<&'a str>,
+    /// Dimensions of one image, without the batch.
+    pub shape: Shape,
+    /// Type of its elements.
+    pub dtype: DataType,
+    /// Real units a step, of integers; 1 of f32.
+    pub scale: f32,
+    /// The integer that stands for real 0; 0 of f32.
+    pub zero_point: i32,
+}
+
+impl<'a> TensorInfo<'a> {
+    /// Elements of one image.
+    #[must_use]
+    #[allow(clippy::len_without_is_empty, reason = "a file's tensors have at least one element")]
+    pub fn len(&self) -> usize {
+        self.shape.elements().unwrap_or(0)
+    }
+
+    fn new(name: Option<&'a str>, ty: Option<&TensorType>) -> Self {
+        // Only bytes that changed under a memory map can leave the type out.
+        let empty =
+            TensorType { shape: Shape::default(), dtype: DataType::F32, quantization: None };
+        let ty = ty.unwrap_or(&empty);
+        let QuantParams { scale, zero_point } =
+            ty.quantization.unwrap_or(QuantParams { scale: 1.0, zero_point: 0 });
+        let shape = Shape::from_dims(ty.shape.dims().iter().skip(1).copied()).unwrap_or_default();
+        Self { name, shape, dtype: ty.dtype, scale, zero_point }
+    }
+}
+
+/// A path as text for an error, in builds with and without `std`.
+trait PathText {
+    fn text(&self) -> String;
+}
+
+impl PathText for str {
+    fn text(&self) -> String {
+        self.into()
+    }
+}
+
+#[cfg(feature = "std")]
+impl PathText for std::path::Path {
+    fn text(&self) -> String {
+        self.display().to_string()
+    }
+}
+
+#[cfg(feature = "std")]
+#[allow(unsafe_code)]
+fn map(file: &std::fs::File) -> std::io::Result<memmap2::Mmap> {
+    // SAFETY: the map is private and read-only, and this process never writes to the file. That nobody else does is asked of
+    // the caller by `open`; the reader checks every access against the map's length, so that changed content makes errors
+    // or wrong results and no access outside the map.
+    unsafe { memmap2::Mmap::map(file) }
+}

@@ -1,0 +1,120 @@
+//! Every op against the oracle over random shapes, types, zero points and extreme values: integers bit for bit, reals within
+//! `1e-5 * (sum |x * w| + |bias|)`. Batches and threads are `invariance`'s.
+
+mod support;
+
+use penjing_format::write::{MaxPool2d, Model as Spec, Node, Op, PackingChoice, Value};
+use penjing_format::{DataType, QuantParams};
+use proptest::prelude::*;
+use support::{Data, TYPES};
+
+/// Runs three images of a model and holds them against the oracle.
+fn conforms(spec: &Spec, packing: PackingChoice, seed: u64, slack: f64) {
+    let model = support::model(spec, packing);
+    let info = model.inputs().next().unwrap();
+    let images = Data::noise(info.dtype, 3 * info.shape.elements().unwrap(), seed);
+    let results = support::run(&mut support::session(&model, 1), &model, &images, 3).unwrap();
+    support::check(&model, &images, &results, 3, slack);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 600, ..ProptestConfig::default() })]
+
+    #[test]
+    fn conv2d_with_and_without_a_pool(case in support::conv_case()) {
+        if let Some(spec) = case.spec() {
+            let packing = [PackingChoice::Dense, PackingChoice::Bitmap][case.seed as usize % 2];
+            conforms(&spec, packing, case.seed, 1.0);
+        }
+    }
+
+    #[test]
+    fn fully_connected(dtype in 0..3_usize, features in 1..300_u32, out in 1..14_u32, seed: u64) {
+        conforms(&support::dense_spec(TYPES[dtype], features, out, seed), PackingChoice::Auto, seed, 1.0);
+    }
+
+    #[test]
+    fn max_pool2d(
+        dtype in 0..3_usize,
+        shape in [1..12_u32, 1..12, 1..10],
+        window in [1..5_u32, 1..5],
+        stride in [1..5_u32, 1..5],
+        pads in [0..4_u32, 0..4, 0..4, 0..4],
+        seed: u64,
+    ) {
+        let dtype = TYPES[dtype];
+        let shape = [1, shape[0], shape[1], shape[2]].into();
+        let padding = support::padding(pads[0], pads[1], pads[2], pads[3]);
+        if penjing_format::infer::max_pool2d(shape, window, stride, padding).is_ok() {
+            let pool = Op::MaxPool2d(MaxPool2d { window, stride, padding });
+            let input = support::input_value(dtype, shape, support::params(dtype, 0.1, seed));
+            let nodes = vec![Node::new(pool, None)];
+            conforms(&Spec { inputs: vec![input], nodes, ..Spec::default() }, PackingChoice::Auto, seed, 1.0);
+        }
+    }
+
+    #[test]
+    fn quantize_and_dequantize(to_u8: bool, len in 1..70_u32, scale in 1e-4..2.0_f32, seed: u64) {
+        let dtype = if to_u8 { DataType::U8 } else { DataType::I8 };
+        let params = support::params(dtype, scale, seed);
+        let unused = QuantParams::PIXEL;
+        let reals = support::input_value(DataType::F32, [1, len].into(), unused);
+        let codes = Value { dtype: Some(dtype), quantization: Some(params), ..Value::default() };
+        let nodes = vec![Node::new(Op::Quantize, Some(codes.clone()))];
+        conforms(&Spec { inputs: vec![reals], nodes, ..Spec::default() }, PackingChoice::Auto, seed, 0.0);
+        let input = support::input_value(dtype, [1, len].into(), params);
+        let nodes = vec![Node::new(Op::Dequantize, None)];
+        conforms(&Spec { inputs: vec![input], nodes, ..Spec::default() }, PackingChoice::Auto, seed, 0.0);
+    }
+}
+
+/// More taps than one chunk of f32 sums, in runs longer and shorter than a chunk.
+#[test]
+fn conv2d_of_many_taps() {
+    for (seed, dtype) in TYPES.into_iter().enumerate() {
+        for (channels, kernel, dilation) in [(300, [1, 1], 1), (100, [3, 3], 1), (257, [2, 2], 2)] {
+            let case = support::ConvCase {
+                dtype,
+                input: [6, 9, channels],
+                kernel,
+                out_channels: 7,
+                stride: [1, 1],
+                dilation: [dilation, dilation],
+                pads: [1, 1, 1, 1],
+                pool: None,
+                seed: seed as u64 * 7 + 1,
+            };
+            conforms(&case.spec().unwrap(), PackingChoice::Auto, 5, 1.0);
+        }
+    }
+}
+
+/// Every input and weight at the end of its range: the sums that an integer kernel may not saturate on the way to.
+#[test]
+fn extreme_codes_do_not_saturate() {
+    use penjing_format::write::{Constant, FullyConnected};
+    for (dtype, zero_point, code) in [(DataType::U8, 0, 255_u8), (DataType::I8, 127, 128)] {
+        for weight in [-127_i8, 127] {
+            let dense = Op::FullyConnected(FullyConnected {
+                weights: Constant::i8([3, 2028].into(), vec![0.01], vec![weight; 3 * 2028]),
+                bias: None,
+                activation: penjing_format::Activation::None,
+            });
+            let out = QuantParams { scale: 0.01 * 0.1 * 255.0 * 127.0 * 2028.0 / 100.0, zero_point: 0 };
+            let input = QuantParams { scale: 0.1, zero_point };
+            let spec = Spec {
+                inputs: vec![support::input_value(dtype, [1, 2028].into(), input)],
+                nodes: vec![Node::new(dense, support::i8_value(false, out))],
+                ..Spec::default()
+            };
+            let model = support::model(&spec, PackingChoice::Auto);
+            let images = match dtype {
+                DataType::U8 => Data::U8(vec![code; 2028]),
+                _ => Data::I8(vec![code as i8; 2028]),
+            };
+            let found = support::run(&mut support::session(&model, 1), &model, &images, 1).unwrap();
+            let sign = i8::try_from(weight.signum()).unwrap() * if zero_point == 0 { 1 } else { -1 };
+            assert_eq!(found, Data::I8(vec![100 * sign; 3]));
+        }
+    }
+}

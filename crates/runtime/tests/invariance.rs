@@ -1,0 +1,105 @@
+//! What results may not depend on: the batch, the number of threads, where the bytes live.
+
+mod support;
+
+use penjing_format::DataType;
+use penjing_format::write::PackingChoice;
+use penjing_runtime::Model;
+use proptest::prelude::*;
+use support::Data;
+
+/// Every way to run 33 images gives the same bits as one image at a time.
+fn same_for_any_batch_and_threads(model: &Model, seed: u64) {
+    const IMAGES: usize = 33;
+    let info = model.inputs().next().unwrap();
+    let len = info.shape.elements().unwrap();
+    let images = Data::noise(info.dtype, IMAGES * len, seed);
+    let want = batches(model, &images, len, 1, 1);
+    for threads in [1, 2, 3] {
+        for batch in [1, 2, 7, IMAGES] {
+            assert_eq!(batches(model, &images, len, batch, threads), want, "{threads} {batch}");
+        }
+    }
+}
+
+/// The results of images run `batch` at a time, as bits.
+fn batches(model: &Model, images: &Data, len: usize, batch: usize, threads: usize) -> Vec<u32> {
+    let mut session = support::session(model, threads);
+    assert_eq!(session.threads(), threads);
+    let parts: Vec<Data> = match images {
+        Data::U8(x) => x.chunks(batch * len).map(|part| Data::U8(part.to_vec())).collect(),
+        Data::I8(x) => x.chunks(batch * len).map(|part| Data::I8(part.to_vec())).collect(),
+        Data::F32(x) => x.chunks(batch * len).map(|part| Data::F32(part.to_vec())).collect(),
+    };
+    let mut bits = Vec::new();
+    for part in parts {
+        let n = part.input().len() / len;
+        match support::run(&mut session, model, &part, n).unwrap() {
+            Data::U8(x) => bits.extend(x.into_iter().map(u32::from)),
+            Data::I8(x) => bits.extend(x.into_iter().map(|q| q as u32)),
+            Data::F32(x) => bits.extend(x.into_iter().map(f32::to_bits)),
+        }
+    }
+    bits
+}
+
+#[test]
+fn the_articles_network() {
+    for dtype in [DataType::F32, DataType::U8, DataType::I8] {
+        let model = support::model(&support::network_spec(dtype), PackingChoice::Auto);
+        same_for_any_batch_and_threads(&model, 11);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 40, ..ProptestConfig::default() })]
+
+    #[test]
+    fn any_convolution(case in support::conv_case()) {
+        if let Some(spec) = case.spec() {
+            same_for_any_batch_and_threads(&support::model(&spec, PackingChoice::Auto), case.seed);
+        }
+    }
+}
+
+#[test]
+fn a_network_conforms_as_a_chain() {
+    // Codes are exact through the chain; of reals, the error of the last op alone is bounded by the oracle, hence the slack.
+    for (dtype, slack) in [(DataType::U8, 0.0), (DataType::F32, 3.0)] {
+        let model = support::model(&support::network_spec(dtype), PackingChoice::Auto);
+        let images = Data::noise(dtype, 9 * 12 * 14, 5);
+        let results = support::run(&mut support::session(&model, 2), &model, &images, 9).unwrap();
+        support::check(&model, &images, &results, 9, slack);
+    }
+}
+
+#[test]
+fn mapped_owned_and_static_bytes_are_one_model() {
+    let bytes = support::network_spec(DataType::U8).to_bytes(PackingChoice::Auto).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("model.pnj");
+    std::fs::write(&path, &bytes).unwrap();
+    let mapped = Model::open(&path).unwrap();
+    let fixed = Model::from_static(Box::leak(bytes.clone().into_boxed_slice())).unwrap();
+    let owned = Model::from_bytes(bytes).unwrap();
+    let images = Data::noise(DataType::U8, 5 * 12 * 14, 8);
+    let results = [&mapped, &fixed, &owned].map(|model| {
+        assert_eq!(model.inputs().next(), owned.inputs().next());
+        assert_eq!(model.outputs().next(), owned.outputs().next());
+        support::run(&mut support::session(model, 1), model, &images, 5).unwrap()
+    });
+    assert_eq!(results[0], results[2]);
+    assert_eq!(results[1], results[2]);
+}
+
+#[test]
+fn a_session_outlives_its_model() {
+    let model = support::model(&support::network_spec(DataType::U8), PackingChoice::Auto);
+    let images = Data::noise(DataType::U8, 12 * 14, 8);
+    let want = support::run(&mut support::session(&model, 1), &model, &images, 1).unwrap();
+    let mut session = support::session(&model, 2);
+    drop(model);
+    let mut found = Data::zeros(DataType::I8, 10);
+    session.run(images.input(), found.output()).unwrap();
+    assert_eq!(found, want);
+}

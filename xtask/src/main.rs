@@ -4,6 +4,7 @@
 
 #![forbid(unsafe_code)]
 
+mod codegen;
 mod tidy;
 
 use std::path::Path;
@@ -20,12 +21,19 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Make the writer's code from schemas/model.fbs, by flatc.
+    Codegen {
+        /// Write nothing; fail where the committed code is not what the schema says.
+        #[arg(long)]
+        check: bool,
+    },
     /// Check what the compiler does not: imports between crates, file heads, where unsafe is.
     Tidy,
 }
 
 fn main() -> ExitCode {
     let result = match Cli::parse().command {
+        Command::Codegen { check } => codegen::run(check),
         Command::Tidy => tidy::run(workspace_root()),
     };
     match result {

@@ -11,7 +11,7 @@ use penjing_dataset::{Which, open_split};
 use serde::Serialize;
 
 use crate::model_file;
-use crate::predict::Classifier;
+use crate::predict::{self, Classifier};
 
 /// Time a model or checkpoint on the test images of a folder
 #[derive(clap::Args)]
@@ -93,13 +93,7 @@ pub(crate) fn run(args: &BenchArgs) -> Result<()> {
     };
     let bytes = std::fs::read(&args.model).with_context(|| args.model.display().to_string())?;
 
-    let start = Instant::now();
-    let mut classifier = Classifier::open(&args.model, &split, args.batch, threads)?;
-    classifier.run(0, args.batch.min(split.len()))?;
-    let load_us = start.elapsed().as_secs_f64() * 1e6;
-    drop(classifier);
-
-    // a fresh one, so that the first pass below meets every cache cold
+    let load_us = predict::load_seconds(&args.model, &split, args.batch, threads)? * 1e6;
     let mut classifier = Classifier::open(&args.model, &split, args.batch, threads)?;
     let cold = pass(&mut classifier, slice, args.batch)?;
     let (mut full, mut invoke) = (Vec::new(), Vec::new());

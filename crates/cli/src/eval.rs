@@ -4,7 +4,7 @@ use std::io::Write;
 use std::path::PathBuf;
 
 use anyhow::{Result, ensure};
-use comfy_table::{CellAlignment, Table, presets};
+use comfy_table::{CellAlignment, Table};
 use penjing_dataset::{Which, open_split};
 
 use crate::model_file;
@@ -61,8 +61,7 @@ pub(crate) fn run(args: &EvalArgs) -> Result<()> {
 
 /// The matrix with each class's recall at the end of its row.
 fn matrix(confusion: &[Vec<usize>]) -> Table {
-    let mut table = Table::new();
-    table.load_style(presets::UTF8_HORIZONTAL_ONLY);
+    let mut table = crate::table::new();
     let columns = (0..confusion.len()).map(|c| c.to_string());
     let header = std::iter::once(String::new()).chain(columns).chain(["recall".to_owned()]);
     table.set_header(header);

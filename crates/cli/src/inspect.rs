@@ -4,7 +4,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
-use comfy_table::{CellAlignment, Table, presets};
+use comfy_table::CellAlignment;
 use penjing_checkpoint::Checkpoint;
 use penjing_format::{Constant, DataType, ModelView, Op, Packed, Step, TensorType};
 use penjing_runtime::{Model, Session, SessionOptions};
@@ -151,8 +151,7 @@ impl ModelReport {
         if !self.labels.is_empty() {
             writeln!(out, "labels  {}", self.labels.join(", "))?;
         }
-        let mut table = Table::new();
-        table.load_style(presets::UTF8_HORIZONTAL_ONLY);
+        let mut table = crate::table::new();
         table.set_header([
             "node", "op", "output", "weights", "packing", "non-zero", "bytes", "share", "MACs",
         ]);
@@ -346,8 +345,7 @@ impl<'a> CheckpointReport<'a> {
             m.seed,
             m.parent.as_deref().unwrap_or("none")
         )?;
-        let mut table = Table::new();
-        table.load_style(presets::UTF8_HORIZONTAL_ONLY);
+        let mut table = crate::table::new();
         table.set_header(["tensor", "shape", "zeros", "min", "max"]);
         for t in &self.tensors {
             let zeros = format!(

@@ -11,6 +11,7 @@ mod inspect;
 mod model_file;
 mod predict;
 mod run;
+mod table;
 #[cfg(feature = "train")]
 mod train;
 
@@ -60,7 +61,7 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("penjing: {error:#}");
+            eprintln!("penjing: {}", message(&error));
             let disagrees = matches!(
                 error.downcast_ref(),
                 Some(penjing_convert::ConvertError::Disagrees { .. })
@@ -68,6 +69,19 @@ fn main() -> ExitCode {
             ExitCode::from(if disagrees { 1 } else { 2 })
         }
     }
+}
+
+/// The error and its causes in one line, without causes that the text above them already tells.
+fn message(error: &anyhow::Error) -> String {
+    let mut text = String::new();
+    for cause in error.chain().map(ToString::to_string) {
+        if text.is_empty() {
+            text = cause;
+        } else if !text.contains(&cause) {
+            text = format!("{text}: {cause}");
+        }
+    }
+    text
 }
 
 /// `penjing inspect M | head` closes our standard output early; that is no failure.

@@ -2,6 +2,7 @@
 //! counting are `bench`'s and `eval`'s.
 
 use std::path::Path;
+use std::time::Instant;
 
 use anyhow::{Context, Result, bail, ensure};
 use penjing_convert::check::argmax;
@@ -133,6 +134,27 @@ impl Classifier {
         )
     }
 
+    /// Opens the same file anew, as a program that has its images at hand would; the time that the first batch then
+    /// takes from nothing to its scores.
+    fn reopen(&mut self, path: &Path, batch: usize, threads: usize) -> Result<f64> {
+        let end = batch.min(self.count);
+        let start = Instant::now();
+        match &mut self.engine {
+            Engine::Model { session, .. } => {
+                let model = Model::open(path)?;
+                **session = Session::new(&model, SessionOptions { threads, ..Default::default() })?;
+            }
+            #[cfg(feature = "train")]
+            Engine::Checkpoint { predictors, .. } => {
+                let checkpoint = penjing_checkpoint::Checkpoint::load(path)?;
+                let predictor = penjing_train::Predictor::from_checkpoint(&checkpoint)?;
+                *predictors = vec![predictor; threads.max(1)];
+            }
+        }
+        self.run(0, end)?;
+        Ok(start.elapsed().as_secs_f64())
+    }
+
     /// Images that it was opened on.
     pub(crate) fn count(&self) -> usize {
         self.count
@@ -198,6 +220,22 @@ impl Classifier {
         }
         Ok(classes)
     }
+}
+
+/// Seconds from a path to the scores of the first batch: open, check, plan, run. The least of a few, since the first
+/// also measures the disk.
+pub(crate) fn load_seconds(
+    path: &Path,
+    split: &Split,
+    batch: usize,
+    threads: usize,
+) -> Result<f64> {
+    let mut classifier = Classifier::open(path, split, batch, threads)?;
+    let mut least = f64::INFINITY;
+    for _ in 0..5 {
+        least = least.min(classifier.reopen(path, batch, threads)?);
+    }
+    Ok(least)
 }
 
 /// A batch in the training framework, divided among threads.

@@ -20,7 +20,7 @@ const DEFAULT_SPEC: &str = "specs/article.toml";
   penjing train baseline --spec specs/article.toml --data data -o baseline.safetensors
   penjing train prune --from baseline.safetensors --data data -o pruned.safetensors
   penjing train qat --from pruned.safetensors --data data -o pruned_qat.safetensors")]
-pub struct TrainArgs {
+pub(crate) struct TrainArgs {
     #[command(subcommand)]
     stage: StageArgs,
 }
@@ -188,7 +188,7 @@ fn layer_sparsity(text: &str) -> Result<(String, f64), String> {
 ///
 /// # Errors
 /// Bad input, with file, field, what was expected and what was found.
-pub fn run(args: TrainArgs) -> anyhow::Result<()> {
+pub(crate) fn run(args: TrainArgs) -> anyhow::Result<()> {
     match args.stage {
         StageArgs::Baseline(BaselineArgs { common }) => {
             let spec = common.spec.clone().unwrap_or_else(|| DEFAULT_SPEC.into());

@@ -127,8 +127,7 @@ pub fn conv2d(
     if channels != in_channels {
         return Err(ShapeError::Channels { expected: in_channels, found: channels });
     }
-    let out_h =
-        window_positions(h, padding.top, padding.bottom, kernel_h, dilation[0], stride[0])?;
+    let out_h = window_positions(h, padding.top, padding.bottom, kernel_h, dilation[0], stride[0])?;
     let out_w = window_positions(w, padding.left, padding.right, kernel_w, dilation[1], stride[1])?;
     checked([n, out_h, out_w, out_channels].into())
 }
@@ -218,8 +217,7 @@ mod tests {
 
     #[test]
     fn the_articles_network() {
-        let conv =
-            conv2d([1, 28, 28, 1].into(), [12, 3, 3, 1].into(), [1, 1], [1, 1], padding(0));
+        let conv = conv2d([1, 28, 28, 1].into(), [12, 3, 3, 1].into(), [1, 1], [1, 1], padding(0));
         assert_eq!(conv, Ok([1, 26, 26, 12].into()));
         let pool = max_pool2d([1, 26, 26, 12].into(), [2, 2], [2, 2], padding(0));
         assert_eq!(pool, Ok([1, 13, 13, 12].into()));
@@ -259,10 +257,7 @@ mod tests {
         assert_eq!(window_positions(max, max, max, 1, max, 1), Err(ShapeError::Overflow));
         let wide = Shape::from([1, 65_535, 65_535, 1]);
         let many = Shape::from([9, 1, 1, 1]);
-        assert_eq!(
-            conv2d(wide, many, [1, 1], [1, 1], padding(0)),
-            Err(ShapeError::Overflow)
-        );
+        assert_eq!(conv2d(wide, many, [1, 1], [1, 1], padding(0)), Err(ShapeError::Overflow));
     }
 
     #[test]

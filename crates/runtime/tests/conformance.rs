@@ -100,7 +100,8 @@ fn extreme_codes_do_not_saturate() {
                 bias: None,
                 activation: penjing_format::Activation::None,
             });
-            let out = QuantParams { scale: 0.01 * 0.1 * 255.0 * 127.0 * 2028.0 / 100.0, zero_point: 0 };
+            let out =
+                QuantParams { scale: 0.01 * 0.1 * 255.0 * 127.0 * 2028.0 / 100.0, zero_point: 0 };
             let input = QuantParams { scale: 0.1, zero_point };
             let spec = Spec {
                 inputs: vec![support::input_value(dtype, [1, 2028].into(), input)],
@@ -113,7 +114,8 @@ fn extreme_codes_do_not_saturate() {
                 _ => Data::I8(vec![code as i8; 2028]),
             };
             let found = support::run(&mut support::session(&model, 1), &model, &images, 1).unwrap();
-            let sign = i8::try_from(weight.signum()).unwrap() * if zero_point == 0 { 1 } else { -1 };
+            let sign =
+                i8::try_from(weight.signum()).unwrap() * if zero_point == 0 { 1 } else { -1 };
             assert_eq!(found, Data::I8(vec![100 * sign; 3]));
         }
     }

@@ -20,8 +20,8 @@ pub mod dense;
 mod element;
 mod row;
 
-pub(crate) use element::{scalar_at, scalars};
 pub use element::{Element, Scalar};
+pub(crate) use element::{scalar_at, scalars};
 pub use row::{Row, Rows};
 
 use crate::dtype::DataType;
@@ -182,10 +182,7 @@ impl<'a> Packed<'a> {
             return Err(PackingError::ElementType { expected: T::DTYPE, found: self.dtype() });
         }
         if self.elements() != out.len() {
-            return Err(PackingError::OutputLength {
-                expected: self.elements(),
-                found: out.len(),
-            });
+            return Err(PackingError::OutputLength { expected: self.elements(), found: out.len() });
         }
         match self {
             Packed::Dense(view) => view.expand::<T, O>(out),

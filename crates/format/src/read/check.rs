@@ -58,18 +58,14 @@ fn input(ty: TensorType, owner: Owner) -> Result<(), Error> {
     if ty.shape.first() == Some(1) {
         return Ok(());
     }
-    let expected = Shape::from_dims(
-        core::iter::once(1).chain(ty.shape.dims().iter().copied().skip(1)),
-    )
-    .unwrap_or_default();
+    let expected =
+        Shape::from_dims(core::iter::once(1).chain(ty.shape.dims().iter().copied().skip(1)))
+            .unwrap_or_default();
     Err(Error::ShapeMismatch { place: owner.field("value.shape"), expected, found: ty.shape })
 }
 
 /// Returns the first output's type; `last` is the last value's.
-fn outputs(
-    model: &ModelView<'_>,
-    last: Option<TensorType>,
-) -> Result<Option<TensorType>, Error> {
+fn outputs(model: &ModelView<'_>, last: Option<TensorType>) -> Result<Option<TensorType>, Error> {
     let place = Owner::Model.field("outputs");
     if model.has_outputs() && model.outputs().len() == 0 {
         return Err(Error::Count { place, expected: 1, found: 0 });
@@ -206,9 +202,8 @@ fn accumulators_with(
     let row_len = elements.checked_div(channels(weights)).unwrap_or(0);
     for (channel, row) in weights.packed.rows::<i8>(row_len).enumerate() {
         // At most 2^32 elements of 128: far below 2^64, as is the product with 255.
-        let sum = row.fold(0_u64, |sum, (_, weight)| {
-            sum.saturating_add(u64::from(weight.unsigned_abs()))
-        });
+        let sum = row
+            .fold(0_u64, |sum, (_, weight)| sum.saturating_add(u64::from(weight.unsigned_abs())));
         let worst = sum.saturating_mul(reach).saturating_add(bias(channel));
         if worst > u64::from(i32::MAX.unsigned_abs()) {
             return Err(Error::Accumulator { place, channel, worst });

@@ -165,9 +165,7 @@ impl<'a> Op<'a> {
             layout::node::RESHAPE => Ok(Op::Reshape(fields()?.reshape()?)),
             layout::node::QUANTIZE => Ok(Op::Quantize),
             layout::node::DEQUANTIZE => Ok(Op::Dequantize),
-            found => {
-                Err(Error::UnknownCode { place: owner.field(layout::node::OP.name), found })
-            }
+            found => Err(Error::UnknownCode { place: owner.field(layout::node::OP.name), found }),
         }
     }
 }
@@ -246,14 +244,14 @@ impl<'a> Fields<'a> {
         use layout::weighted as fields;
         let found = self.ok(self.table.scalar(fields::ACTIVATION, 0))?;
         let place = self.owner.field(fields::ACTIVATION.name);
-        let activation =
-            Activation::from_code(found).ok_or(Error::UnknownCode { place, found })?;
+        let activation = Activation::from_code(found).ok_or(Error::UnknownCode { place, found })?;
         let place = self.owner.field(fields::WEIGHTS.name);
         let weights = self
             .constant(fields::WEIGHTS, layout::constant::WEIGHTS, None)?
             .ok_or(Error::Missing { place })?;
         let channels = weights.shape.first().unwrap_or(0);
-        let bias = self.constant(fields::BIAS, layout::constant::BIASES, Some([channels].into()))?;
+        let bias =
+            self.constant(fields::BIAS, layout::constant::BIASES, Some([channels].into()))?;
         Ok((weights, bias, activation))
     }
 

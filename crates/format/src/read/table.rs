@@ -88,13 +88,12 @@ impl<'a> Cursor<'a> {
     fn table(self, at: usize) -> Read<Table<'a>> {
         let back: i32 = self.scalar(at)?;
         let distance = usize::try_from(back.unsigned_abs()).unwrap_or(usize::MAX);
-        let vtable =
-            if back > 0 { at.checked_sub(distance) } else { at.checked_add(distance) };
+        let vtable = if back > 0 { at.checked_sub(distance) } else { at.checked_add(distance) };
         let Some(vtable) = vtable else {
             return self.defect(at, Fault::OutOfBounds);
         };
         let len: u16 = self.scalar(vtable)?;
-        if len % 2 != 0 {
+        if !len.is_multiple_of(2) {
             return self.defect(vtable, Fault::Unaligned);
         }
         let vtable = self.range(vtable, usize::from(len))?;

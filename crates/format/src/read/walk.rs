@@ -134,7 +134,11 @@ fn infer_output(
     if let Some(found) = stated.shape
         && found != shape
     {
-        return Err(Error::ShapeMismatch { place: owner.field("value.shape"), expected: shape, found });
+        return Err(Error::ShapeMismatch {
+            place: owner.field("value.shape"),
+            expected: shape,
+            found,
+        });
     }
     let integers = "i8 or u8";
     let (dtype, quantization) = match op {
@@ -143,7 +147,13 @@ fn infer_output(
             let weights = op.constants().map_or(DataType::F32, |(weights, _)| weights.dtype);
             match weights {
                 DataType::I8 => {
-                    expect_type(input.dtype, &[DataType::I8, DataType::U8], integers, owner, "inputs")?;
+                    expect_type(
+                        input.dtype,
+                        &[DataType::I8, DataType::U8],
+                        integers,
+                        owner,
+                        "inputs",
+                    )?;
                     stated_integers(stated, &[DataType::I8], "i8", owner)?
                 }
                 DataType::F32 => {

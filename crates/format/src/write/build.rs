@@ -186,8 +186,8 @@ impl Builder {
     ) -> Result<Option<WIPOffset<fb::Constant<'static>>>, WriteError> {
         let Some(bias) = bias else { return Ok(None) };
         let inferred = weights.shape.first().map(|channels| [channels].into());
-        let shape = (Some(bias.shape) != inferred)
-            .then(|| self.fbb.create_vector(bias.shape.dims()));
+        let shape =
+            (Some(bias.shape) != inferred).then(|| self.fbb.create_vector(bias.shape.dims()));
         self.constant_with(node, "bias", bias, shape).map(Some)
     }
 

@@ -47,7 +47,12 @@ impl Isa {
     /// What `PENJING_ISA` names; the best set where it is unset or empty.
     #[cfg(feature = "std")]
     pub fn from_env() -> Result<Self, Error> {
-        match std::env::var_os(ISA_VARIABLE) {
+        Self::from_variable(std::env::var_os(ISA_VARIABLE))
+    }
+
+    #[cfg(feature = "std")]
+    fn from_variable(value: Option<std::ffi::OsString>) -> Result<Self, Error> {
+        match value {
             Some(name) if !name.is_empty() => Self::from_name(&name.to_string_lossy()),
             _ => Ok(Self::detect()),
         }
@@ -130,7 +135,7 @@ const fn portable_conv<const L: usize, const P: usize>() -> ConvKernels {
 }
 
 static PORTABLE: Kernels = Kernels {
-    conv: &[portable_conv::<12, 4>(), portable_conv::<8, 4>(), portable_conv::<4, 8>()],
+    conv: &[portable_conv::<12, 2>(), portable_conv::<8, 4>(), portable_conv::<4, 8>()],
     dense_f32: portable::dense_f32,
     dense_i16: portable::dense_i16,
     center_i8_f32: portable::center_f32::<i8>,
@@ -265,6 +270,11 @@ mod tests {
         let error = Isa::from_name("mmx").unwrap_err();
         let text = alloc::string::ToString::to_string(&error);
         assert!(text.contains("mmx") && text.contains("portable"), "{text}");
-        assert_eq!(Isa::from_name("portable").unwrap(), Isa::detect());
+        assert_eq!(Isa::from_name("portable").unwrap(), Isa::PORTABLE);
+        for unset in [None, Some("".into())] {
+            assert_eq!(Isa::from_variable(unset).unwrap(), Isa::detect());
+        }
+        assert!(Isa::from_variable(Some("portable".into())).is_ok());
+        assert!(Isa::from_variable(Some("Portable ".into())).is_err());
     }
 }

@@ -85,11 +85,7 @@ impl<A: Accumulator, const L: usize> Tile<'_, A, L> {
         for r in job.kernel_rows.clone() {
             let line = (job.top + r * job.dilation[0] - job.pad_top) * job.width * job.channels;
             let weights = &self.weights[r * run..(r + 1) * run];
-            match weights.first_chunk::<3>().filter(|_| run == 3) {
-                // A grey image under a kernel of width 3: unrolled, since so short a loop costs more than its body.
-                Some(weights) => accumulate_3(&mut sum, job.input, line + x, step, weights),
-                None => accumulate(&mut sum, job.input, line + x, step, weights),
-            }
+            accumulate(&mut sum, job.input, line + x, step, weights);
         }
         self.join(column, row, &sum, true);
     }
@@ -163,25 +159,6 @@ fn accumulate<const L: usize, const P: usize>(
     }
 }
 
-/// As `accumulate`, for three taps.
-#[inline(always)]
-fn accumulate_3<const L: usize, const P: usize>(
-    sum: &mut [[f32; L]; P],
-    input: &[f32],
-    x: usize,
-    step: usize,
-    weights: &[[f32; L]; 3],
-) {
-    for (p, sum) in sum.iter_mut().enumerate() {
-        let Some(line) = input[x + p * step..].first_chunk::<3>() else { return };
-        for (value, w) in line.iter().zip(weights) {
-            for l in 0..L {
-                sum[l] += value * w[l];
-            }
-        }
-    }
-}
-
 /// Pools one convolution row, `[width][lanes]`, along its columns into `pooled`, `[out_width][lanes]`; joins what is there
 /// unless it is the window's first row.
 pub(crate) fn pool_row<A: Accumulator, const L: usize>(
@@ -220,8 +197,11 @@ pub(crate) fn store_row<const L: usize>(
     for (sums, out) in sums.chunks_exact(lanes).zip(out.chunks_exact_mut(channels)) {
         let (tiles, rest) = out.as_chunks_mut::<L>();
         // As `x.max(floor)`, with NaN going to the floor.
-        let mut values =
-            sums.as_chunks::<L>().0.iter().map(|sums| sums.map(|x| if x > floor { x } else { floor }));
+        let mut values = sums
+            .as_chunks::<L>()
+            .0
+            .iter()
+            .map(|sums| sums.map(|x| if x > floor { x } else { floor }));
         tiles.iter_mut().zip(&mut values).for_each(|(tile, values)| *tile = values);
         if let Some(values) = values.next() {
             rest.copy_from_slice(&values[..rest.len()]);
@@ -241,11 +221,10 @@ pub(crate) fn requantize_row<A: Requantized, const L: usize>(
     let multipliers = multipliers.as_chunks::<L>().0;
     for (sums, out) in sums.chunks_exact(lanes).zip(out.chunks_exact_mut(channels)) {
         let (tiles, rest) = out.as_chunks_mut::<L>();
-        let mut codes = sums.as_chunks::<L>().0.iter().zip(multipliers).map(
-            |(sums, multipliers)| -> [i8; L] {
+        let mut codes =
+            sums.as_chunks::<L>().0.iter().zip(multipliers).map(|(sums, multipliers)| -> [i8; L] {
                 core::array::from_fn(|l| sums[l].requantized(multipliers[l], rule))
-            },
-        );
+            });
         tiles.iter_mut().zip(&mut codes).for_each(|(tile, codes)| *tile = codes);
         if let Some(codes) = codes.next() {
             rest.copy_from_slice(&codes[..rest.len()]);

@@ -176,7 +176,12 @@ pub(crate) fn session(model: &Model, threads: usize) -> Session {
 }
 
 /// Runs a batch through a model with one input and one output.
-pub(crate) fn run(session: &mut Session, model: &Model, images: &Data, n: usize) -> Result<Data, RunError> {
+pub(crate) fn run(
+    session: &mut Session,
+    model: &Model,
+    images: &Data,
+    n: usize,
+) -> Result<Data, RunError> {
     let info = model.outputs().next().unwrap();
     let mut output = Data::zeros(info.dtype, n * info.shape.elements().unwrap());
     session.run(images.input(), output.output())?;

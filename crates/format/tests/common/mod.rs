@@ -1,0 +1,186 @@
+//! Models that several tests build. Not a test itself.
+#![allow(dead_code)]
+
+use penjing_format::write::{
+    Constant, Conv2d, FullyConnected, MaxPool2d, Model, Node, Op, Reshape, Value,
+};
+use penjing_format::{Activation, DataType, Padding, QuantParams, ReshapeTarget, Shape};
+
+/// Numbers that look random and are the same everywhere (xorshift).
+pub struct Numbers(pub u64);
+
+impl Numbers {
+    pub fn next(&mut self) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0
+    }
+
+    /// `len` int8 weights in [-127, 127], `per_mille` of 1000 of them zero, spread at random but exactly as many.
+    pub fn weights(&mut self, len: usize, per_mille: usize) -> Vec<i8> {
+        let mut weights: Vec<i8> =
+            (0..len).map(|_| ((self.next() % 127) as i8 + 1) * [1, -1][self.next() as usize % 2]).collect();
+        weights[..len * per_mille / 1000].fill(0);
+        for index in (1..len).rev() {
+            weights.swap(index, self.next() as usize % (index + 1));
+        }
+        weights
+    }
+
+    pub fn scales(&mut self, len: usize) -> Vec<f32> {
+        (0..len).map(|_| (self.next() % 1000 + 1) as f32 * 1e-5).collect()
+    }
+
+    pub fn biases(&mut self, len: usize) -> Vec<i32> {
+        (0..len).map(|_| (self.next() % 200_001) as i32 - 100_000).collect()
+    }
+}
+
+pub fn integers(dtype: DataType, scale: f32, zero_point: i32) -> Value {
+    let quantization = Some(QuantParams { scale, zero_point });
+    Value { dtype: Some(dtype), quantization, ..Value::default() }
+}
+
+pub fn input(shape: Shape, ty: Value) -> Value {
+    Value { shape: Some(shape), ..ty }
+}
+
+pub fn conv(weights: Constant, bias: Option<Constant>) -> Conv2d {
+    Conv2d {
+        weights,
+        bias,
+        stride: [1, 1],
+        dilation: [1, 1],
+        padding: Padding::default(),
+        activation: Activation::Relu,
+    }
+}
+
+pub fn pool() -> Op {
+    Op::MaxPool2d(MaxPool2d { window: [2, 2], stride: [2, 2], padding: Padding::default() })
+}
+
+pub fn flatten() -> Op {
+    Op::Reshape(Reshape { target: ReshapeTarget::FLATTEN })
+}
+
+/// The article's network in int8: conv 3x3x1 -> 12 + relu, max pool 2x2, flatten, dense 2028 -> 10.
+pub fn article_int8(per_mille_zeros: usize) -> Model {
+    let mut numbers = Numbers(20_250_607);
+    let kernel = numbers.weights(108, per_mille_zeros);
+    let weights = Constant::i8([12, 3, 3, 1].into(), numbers.scales(12), kernel);
+    let conv = conv(weights, Some(Constant::bias(numbers.biases(12))));
+    let kernel = numbers.weights(20_280, per_mille_zeros);
+    let weights = Constant::i8([10, 2028].into(), numbers.scales(1), kernel);
+    let bias = Some(Constant::bias(numbers.biases(10)));
+    let dense = FullyConnected { weights, bias, activation: Activation::None };
+    Model {
+        producer: Some("penjing 0.1.0".into()),
+        inputs: vec![input([1, 28, 28, 1].into(), integers(DataType::U8, 1.0 / 255.0, 0))],
+        nodes: vec![
+            Node::new(Op::Conv2d(conv), Some(integers(DataType::I8, 0.0213, -128))),
+            Node::new(pool(), None),
+            Node::new(flatten(), None),
+            Node::new(Op::FullyConnected(dense), Some(integers(DataType::I8, 0.17, 12))),
+        ],
+        ..Model::default()
+    }
+}
+
+/// The article's network in f32.
+pub fn article_f32(per_mille_zeros: usize) -> Model {
+    let mut numbers = Numbers(20_250_607);
+    let mut floats = |len, zeros| -> Vec<f32> {
+        numbers.weights(len, zeros).iter().map(|&weight| f32::from(weight) * 0.0117).collect()
+    };
+    let weights = Constant::f32([12, 3, 3, 1].into(), floats(108, per_mille_zeros));
+    let conv = conv(weights, Some(Constant::bias_f32(floats(12, 0))));
+    let weights = Constant::f32([10, 2028].into(), floats(20_280, per_mille_zeros));
+    let bias = Some(Constant::bias_f32(floats(10, 0)));
+    let dense = FullyConnected { weights, bias, activation: Activation::None };
+    let f32 = Value { dtype: Some(DataType::F32), ..Value::default() };
+    Model {
+        producer: Some("penjing 0.1.0".into()),
+        inputs: vec![input([1, 28, 28, 1].into(), f32)],
+        nodes: vec![
+            Node::new(Op::Conv2d(conv), None),
+            Node::new(pool(), None),
+            Node::new(flatten(), None),
+            Node::new(Op::FullyConnected(dense), None),
+        ],
+        ..Model::default()
+    }
+}
+
+/// A small int8 chain that states everything a file can state: names, labels, outputs, attributes that are no defaults.
+pub fn small_int8() -> Model {
+    let mut numbers = Numbers(7);
+    let weights = Constant::i8([3, 2, 2, 2].into(), numbers.scales(3), numbers.weights(24, 700));
+    let mut conv = conv(weights, Some(Constant::bias(vec![0, -5, 1000])));
+    conv.stride = [2, 1];
+    conv.dilation = [1, 2];
+    conv.padding = Padding { top: 1, bottom: 0, left: 2, right: 1 };
+    let weights = Constant::i8([4, 18].into(), vec![0.5], numbers.weights(72, 800));
+    let dense = FullyConnected { weights, bias: None, activation: Activation::None };
+    let pool =
+        MaxPool2d { window: [2, 3], stride: [1, 2], padding: Padding { left: 1, ..Padding::default() } };
+    let shaped = |shape: Shape, ty: Value| Value { shape: Some(shape), ..ty };
+    let mut nodes = vec![
+        Node::new(
+            Op::Conv2d(conv),
+            Some(shaped([1, 2, 5, 3].into(), integers(DataType::I8, 0.25, -3))),
+        ),
+        Node::new(Op::MaxPool2d(pool), None),
+        Node::new(flatten(), None),
+        Node::new(Op::FullyConnected(dense), Some(integers(DataType::I8, 0.5, 0))),
+        Node::new(Op::Dequantize, None),
+        Node::new(Op::Quantize, Some(integers(DataType::U8, 0.125, 255))),
+    ];
+    // The pool reads 5 + 1 columns: windows at 0 and 2.
+    nodes[2].op = Op::Reshape(Reshape { target: target(&[1, -1]) });
+    nodes[0].name = Some("first".into());
+    Model {
+        producer: Some("a test".into()),
+        inputs: vec![Value {
+            name: Some("image".into()),
+            ..input([1, 3, 4, 2].into(), integers(DataType::U8, 0.01, 7))
+        }],
+        nodes,
+        outputs: vec![6, 1],
+        labels: ["zero", "", "zwei", "三"].map(String::from).into(),
+        normalization: None,
+    }
+}
+
+pub fn target(dims: &[i32]) -> ReshapeTarget {
+    ReshapeTarget::from_dims(dims.iter().copied()).unwrap()
+}
+
+/// A small f32 model with two inputs, a jump past a node, and a normalization.
+pub fn small_f32() -> Model {
+    let f32 = Value { dtype: Some(DataType::F32), ..Value::default() };
+    let weights = Constant::f32([2, 6].into(), (0..12_u8).map(|i| f32::from(i % 4) - 1.5).collect());
+    let first = FullyConnected {
+        weights: weights.clone(),
+        bias: Some(Constant::bias_f32(vec![-1.0, 0.25])),
+        activation: Activation::Relu,
+    };
+    let second = FullyConnected { weights, bias: None, activation: Activation::None };
+    let mut reshape = Node::new(
+        Op::Reshape(Reshape { target: target(&[1, -1]) }),
+        Some(input([1, 6].into(), f32.clone())),
+    );
+    reshape.inputs = vec![0];
+    let mut second = Node::new(Op::FullyConnected(second), None);
+    second.inputs = vec![2];
+    Model {
+        inputs: vec![input([1, 2, 3].into(), f32.clone()), input([1, 6].into(), f32)],
+        nodes: vec![reshape, Node::new(Op::FullyConnected(first), None), second],
+        normalization: Some(penjing_format::write::Normalization {
+            mean: vec![127.5],
+            std: vec![1.0, 2.0, 3.0],
+        }),
+        ..Model::default()
+    }
+}

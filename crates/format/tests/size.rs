@@ -1,0 +1,65 @@
+//! Bytes of the article's network, with synthetic weights of its shapes: what the format promises about files' sizes.
+
+mod common;
+
+use penjing_format::write::{Model, PackingChoice};
+use penjing_format::{ModelView, Packed};
+
+fn constants(model: ModelView<'_>) -> usize {
+    model
+        .walk()
+        .filter_map(|step| step.unwrap().op.constants())
+        .flat_map(|(weights, bias)| [Some(weights), bias])
+        .flatten()
+        .map(|constant| constant.packed.stored_bytes() + 4 * constant.scales.len())
+        .sum()
+}
+
+/// Returns file size and container size (all but packed elements and scales).
+fn sizes(model: &Model, packing: PackingChoice, name: &str) -> (usize, usize) {
+    let bytes = model.to_bytes(packing).unwrap();
+    let container = bytes.len() - constants(ModelView::open(&bytes).unwrap());
+    println!("{name}: {} bytes, container {container}", bytes.len());
+    (bytes.len(), container)
+}
+
+#[test]
+fn the_articles_files_are_small() {
+    let (whole, container) = sizes(&common::article_int8(800), PackingChoice::Auto, "int8 sparse");
+    assert!(whole <= 7_600);
+    assert!(container < 560);
+    let (whole, container) = sizes(&common::article_f32(800), PackingChoice::Auto, "f32 sparse");
+    assert!(whole <= 19_800);
+    assert!(container < 560);
+    let (whole, container) = sizes(&common::article_int8(0), PackingChoice::Auto, "int8 dense");
+    assert!(whole <= 21_600);
+    assert!(container < 560);
+    let mut labelled = common::article_int8(800);
+    labelled.labels = (0..10).map(|digit| digit.to_string()).collect();
+    let (whole, container) = sizes(&labelled, PackingChoice::Auto, "int8 sparse, ten labels");
+    assert!(whole <= 7_600);
+    assert!(container < 560 + 128);
+}
+
+#[test]
+fn auto_is_never_larger_than_either_packing() {
+    for zeros in [0, 100, 125, 200, 500, 800, 1000] {
+        for model in [common::article_int8(zeros), common::article_f32(zeros)] {
+            let size = |packing| model.to_bytes(packing).unwrap().len();
+            let auto = size(PackingChoice::Auto);
+            assert!(auto <= size(PackingChoice::Dense).min(size(PackingChoice::Bitmap)));
+        }
+    }
+}
+
+#[test]
+fn auto_packs_sparse_kernels_as_bitmaps_and_dense_ones_plainly() {
+    for (zeros, bitmap) in [(800, true), (0, false)] {
+        let bytes = common::article_int8(zeros).to_bytes(PackingChoice::Auto).unwrap();
+        let steps: Vec<_> = ModelView::open(&bytes).unwrap().walk().map(Result::unwrap).collect();
+        let (weights, bias) = steps[3].op.constants().unwrap();
+        assert_eq!(matches!(weights.packed, Packed::Bitmap(_)), bitmap);
+        assert!(matches!(bias.unwrap().packed, Packed::Dense(_)));
+        assert_eq!(weights.packed.nnz(), 20_280 - 20_280 * zeros / 1000);
+    }
+}

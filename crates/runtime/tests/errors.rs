@@ -1,0 +1,138 @@
+//! What is refused, and that the refusal names what was expected and what was found.
+
+mod support;
+
+use penjing_format::DataType;
+use penjing_format::write::{Node, Op, PackingChoice};
+use penjing_runtime::{Error, Input, Model, Output, Port, RunError, Session, SessionOptions};
+use support::Data;
+
+fn network() -> Model {
+    support::model(&support::network_spec(DataType::U8), PackingChoice::Auto)
+}
+
+#[test]
+fn wrong_lengths_and_types() {
+    let mut session = support::session(&network(), 1);
+    let (image, mut scores) = ([0_u8; 168], [0_i8; 10]);
+    let input = |index| Port::Input(index);
+    assert_eq!(
+        session.run(&image[..167], &mut scores),
+        Err(RunError::Partial { port: input(0), per_image: 168, found: 167 })
+    );
+    assert_eq!(
+        session.run(&[0.0_f32; 168], &mut scores),
+        Err(RunError::DataType { port: input(0), expected: DataType::U8, found: DataType::F32 })
+    );
+    let output = Port::Output(0);
+    assert_eq!(
+        session.run(&image, Output::I8(&mut scores[..9])),
+        Err(RunError::Length { port: output, batch: 1, expected: 10, found: 9 })
+    );
+    assert_eq!(
+        session.run(&[0_u8; 336], &mut scores),
+        Err(RunError::Length { port: output, batch: 2, expected: 20, found: 10 })
+    );
+    assert_eq!(
+        session.run(&image, &mut [0_u8; 10]),
+        Err(RunError::DataType { port: output, expected: DataType::I8, found: DataType::U8 })
+    );
+    let two = [Input::U8(&image), Input::U8(&image)];
+    assert_eq!(
+        session.run_many(&two, &mut [Output::I8(&mut scores)]),
+        Err(RunError::Count { of: "inputs", expected: 1, found: 2 })
+    );
+    let error = session.run_many(&two[..1], &mut []).unwrap_err();
+    assert_eq!(error, RunError::Count { of: "outputs", expected: 1, found: 0 });
+    assert_eq!(error.to_string(), "outputs: expected 1, found 0");
+    assert_eq!(session.run(&image, &mut scores), Ok(()));
+}
+
+#[test]
+fn an_empty_batch_is_no_error() {
+    let empty: [u8; 0] = [];
+    for threads in [1, 2] {
+        let mut session = support::session(&network(), threads);
+        assert_eq!(session.run(&empty, &mut [0_i8; 0]), Ok(()));
+    }
+}
+
+#[test]
+fn hostile_files_are_refused_with_their_path() {
+    let folder = tempfile::tempdir().unwrap();
+    let bytes = support::network_spec(DataType::U8).to_bytes(PackingChoice::Auto).unwrap();
+    let files = [
+        ("empty.pnj", Vec::new()),
+        ("text.pnj", b"this is no model at all".to_vec()),
+        ("short.pnj", bytes[..bytes.len() / 2].to_vec()),
+    ];
+    for (name, bytes) in files {
+        let path = folder.path().join(name);
+        std::fs::write(&path, &bytes).unwrap();
+        let error = Model::open(&path).unwrap_err();
+        assert!(matches!(&error, Error::Format { path: Some(_), .. }), "{error:?}");
+        assert!(error.to_string().contains(name), "{error}");
+        assert!(std::error::Error::source(&error).is_some());
+        assert!(matches!(Model::from_bytes(bytes), Err(Error::Format { path: None, .. })));
+    }
+    let missing = folder.path().join("missing.pnj");
+    let error = Model::open(&missing).unwrap_err();
+    assert!(matches!(&error, Error::Io { path, .. } if *path == missing), "{error:?}");
+}
+
+/// No flipped bit makes a file that opens and then panics or hangs.
+#[test]
+fn flipped_bits_are_refused_or_run() {
+    let bytes = support::network_spec(DataType::U8).to_bytes(PackingChoice::Dense).unwrap();
+    let mut opened = 0;
+    // The weights' bits only change results; a stride of a prime samples every structure in a few thousand tries.
+    for bit in (0..bytes.len() * 8).step_by(7) {
+        let mut flipped = bytes.clone();
+        flipped[bit / 8] ^= 1 << (bit % 8);
+        let Ok(model) = Model::from_bytes(flipped) else { continue };
+        let options = SessionOptions { max_arena_bytes: 1 << 22, ..SessionOptions::default() };
+        let Ok(mut session) = Session::new(&model, options) else { continue };
+        let info = model.inputs().next().unwrap();
+        let images = Data::zeros(info.dtype, info.len());
+        support::run(&mut session, &model, &images, 1).unwrap();
+        opened += 1;
+    }
+    assert!(opened > 0);
+}
+
+#[test]
+fn a_small_file_cannot_ask_for_much_memory() {
+    let case = support::ConvCase {
+        dtype: DataType::U8,
+        input: [2, 2, 1],
+        kernel: [1, 1],
+        out_channels: 4,
+        stride: [1, 1],
+        dilation: [1, 1],
+        pads: [9_000; 4],
+        pool: None,
+        seed: 0xe3,
+    };
+    let model = support::model(&case.spec().unwrap(), PackingChoice::Auto);
+    let found = Session::new(&model, SessionOptions::default()).unwrap_err();
+    let Error::ArenaTooLarge { needed, limit } = found else { panic!("{found}") };
+    assert!(needed > 18_002 * 18_002 * 4 && limit == 1 << 30, "{needed} {limit}");
+}
+
+#[test]
+fn arena_bytes_count_what_lives_at_once() {
+    // Two quantize ops in a row through a dequantize: the first codes are gone when the second are made.
+    let params = penjing_format::QuantParams { scale: 0.1, zero_point: 0 };
+    let codes = support::i8_value(false, params);
+    let spec = penjing_format::write::Model {
+        inputs: vec![support::input_value(DataType::F32, [1, 64].into(), params)],
+        nodes: vec![
+            Node::new(Op::Quantize, codes.clone()),
+            Node::new(Op::Dequantize, None),
+            Node::new(Op::Quantize, codes),
+        ],
+        ..Default::default()
+    };
+    let session = support::session(&support::model(&spec, PackingChoice::Auto), 1);
+    assert_eq!(session.arena_bytes(), 64 + 4 * 64);
+}

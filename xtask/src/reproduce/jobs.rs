@@ -3,7 +3,7 @@
 
 use std::sync::{Condvar, Mutex, PoisonError};
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 
 use super::progress::Progress;
 
@@ -82,8 +82,8 @@ fn work(jobs: &[Job<'_>], board: &Mutex<Board>, changed: &Condvar, progress: &Pr
                 guard.states[i] = State::Done;
             }
             Err(error) => {
-                let error = Err(error).with_context(|| jobs[i].name.clone());
-                guard.failure = guard.failure.take().or(error.err());
+                let error = error.context(jobs[i].name.clone());
+                guard.failure = guard.failure.take().or(Some(error));
             }
         }
         changed.notify_all();
@@ -98,10 +98,7 @@ mod tests {
 
     use super::*;
 
-    fn job<'a>(
-        needs: &[usize],
-        work: impl Fn() -> Result<()> + Send + Sync + 'a,
-    ) -> Job<'a> {
+    fn job<'a>(needs: &[usize], work: impl Fn() -> Result<()> + Send + Sync + 'a) -> Job<'a> {
         Job { name: "a job".to_owned(), needs: needs.to_vec(), work: Box::new(work) }
     }
 

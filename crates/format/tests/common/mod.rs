@@ -19,8 +19,9 @@ impl Numbers {
 
     /// `len` int8 weights in [-127, 127], `per_mille` of 1000 of them zero, spread at random but exactly as many.
     pub fn weights(&mut self, len: usize, per_mille: usize) -> Vec<i8> {
-        let mut weights: Vec<i8> =
-            (0..len).map(|_| ((self.next() % 127) as i8 + 1) * [1, -1][self.next() as usize % 2]).collect();
+        let mut weights: Vec<i8> = (0..len)
+            .map(|_| ((self.next() % 127) as i8 + 1) * [1, -1][self.next() as usize % 2])
+            .collect();
         weights[..len * per_mille / 1000].fill(0);
         for index in (1..len).rev() {
             weights.swap(index, self.next() as usize % (index + 1));
@@ -123,8 +124,11 @@ pub fn small_int8() -> Model {
     conv.padding = Padding { top: 1, bottom: 0, left: 2, right: 1 };
     let weights = Constant::i8([4, 18].into(), vec![0.5], numbers.weights(72, 800));
     let dense = FullyConnected { weights, bias: None, activation: Activation::None };
-    let pool =
-        MaxPool2d { window: [2, 3], stride: [1, 2], padding: Padding { left: 1, ..Padding::default() } };
+    let pool = MaxPool2d {
+        window: [2, 3],
+        stride: [1, 2],
+        padding: Padding { left: 1, ..Padding::default() },
+    };
     let shaped = |shape: Shape, ty: Value| Value { shape: Some(shape), ..ty };
     let mut nodes = vec![
         Node::new(
@@ -160,7 +164,8 @@ pub fn target(dims: &[i32]) -> ReshapeTarget {
 /// A small f32 model with two inputs, a jump past a node, and a normalization.
 pub fn small_f32() -> Model {
     let f32 = Value { dtype: Some(DataType::F32), ..Value::default() };
-    let weights = Constant::f32([2, 6].into(), (0..12_u8).map(|i| f32::from(i % 4) - 1.5).collect());
+    let weights =
+        Constant::f32([2, 6].into(), (0..12_u8).map(|i| f32::from(i % 4) - 1.5).collect());
     let first = FullyConnected {
         weights: weights.clone(),
         bias: Some(Constant::bias_f32(vec![-1.0, 0.25])),

@@ -2,9 +2,7 @@
 
 use candle_core::{Device, Result, Tensor, Var};
 use penjing_train::arch::with_isa;
-use penjing_train::ops::{
-    Window, conv_relu_pool, conv2d, cross_entropy, linear, max_pool2d, relu,
-};
+use penjing_train::ops::{Window, conv_relu_pool, conv2d, cross_entropy, linear, max_pool2d, relu};
 
 use crate::instruction_sets;
 use crate::reference::{self, Array, Numbers};
@@ -168,8 +166,11 @@ fn relu_and_linear_and_cross_entropy() {
     let mut numbers = Numbers(11);
     check("relu", &[numbers.reals(&[3, 7, 5], 1.0)], |t| relu(&t[0]), |a| reference::relu(&a[0]));
     for (n, k, out) in [(1, 1, 1), (2, 7, 3), (3, 8, 5), (5, 33, 10), (4, 50, 12), (7, 19, 17)] {
-        let inputs =
-            [numbers.reals(&[n, k], 1.0), numbers.reals(&[out, k], 1.0), numbers.reals(&[out], 1.0)];
+        let inputs = [
+            numbers.reals(&[n, k], 1.0),
+            numbers.reals(&[out, k], 1.0),
+            numbers.reals(&[out], 1.0),
+        ];
         check(
             &format!("linear {n} {k} {out}"),
             &inputs,
@@ -250,7 +251,8 @@ fn an_image_outside_the_graph_gets_no_gradient_and_changes_no_other() {
 
 #[test]
 fn what_does_not_fit_is_refused_by_name() {
-    let zeros = |dims: &[usize]| Tensor::zeros(dims, candle_core::DType::F32, &Device::Cpu).unwrap();
+    let zeros =
+        |dims: &[usize]| Tensor::zeros(dims, candle_core::DType::F32, &Device::Cpu).unwrap();
     let conv = window([3, 3], [1, 1], [0; 4]);
     let pool = window([2, 2], [2, 2], [0; 4]);
     let (x, w, b) = (zeros(&[1, 6, 6, 2]), zeros(&[4, 3, 3, 2]), zeros(&[4]));
@@ -266,7 +268,10 @@ fn what_does_not_fit_is_refused_by_name() {
         "conv_relu_pool: expected pooling with stride = kernel",
     );
     refused(conv_relu_pool(&zeros(&[1, 3, 3, 2]), &w, &b, &conv, &pool), "image of 1 x 1");
-    refused(max_pool2d(&x, &window([2, 2], [2, 2], [2, 0, 0, 0])), "padding smaller than the kernel");
+    refused(
+        max_pool2d(&x, &window([2, 2], [2, 2], [2, 0, 0, 0])),
+        "padding smaller than the kernel",
+    );
     refused(linear(&x, &zeros(&[3, 71]), &zeros(&[3])), "linear: expected x [n, 71]");
     let label = |l: u32| Tensor::new(&[l], &Device::Cpu).unwrap();
     refused(cross_entropy(&zeros(&[1, 3]), &label(3)), "labels below 3, found 3");

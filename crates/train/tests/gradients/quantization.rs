@@ -1,7 +1,9 @@
 //! Fake quantization: values bit for bit those of `penjing_quant`, gradients straight through inside the range.
 
 use candle_core::{Tensor, Var};
-use penjing_quant::{ActivationRange, QuantParams, dequantize_weight, quantize_weight, weight_scale};
+use penjing_quant::{
+    ActivationRange, QuantParams, dequantize_weight, quantize_weight, weight_scale,
+};
 use penjing_train::arch::with_isa;
 use penjing_train::ops::{
     conv_relu_pool, fake_quantize_activation, fake_quantize_weights, linear, min_max,
@@ -35,9 +37,9 @@ fn activations_equal_quantize_then_dequantize() {
                 let params = ActivationRange { min, max }.params_i8();
                 let x = var(&Numbers(2).reals(&[5, 7, 29], f64::from(max - min)));
                 let y = fake_quantize_activation(&x, params).unwrap();
-                let expected = values(&x).into_iter().map(|x| {
-                    params.dequantize(i32::from(params.quantize_i8(x))).to_bits()
-                });
+                let expected = values(&x)
+                    .into_iter()
+                    .map(|x| params.dequantize(i32::from(params.quantize_i8(x))).to_bits());
                 // Through an integer, -0.0 becomes 0.0; both are the same number.
                 let same = |b: u32| if b == 0x8000_0000 { 0 } else { b };
                 let found: Vec<u32> = bits(&y).into_iter().map(same).collect();

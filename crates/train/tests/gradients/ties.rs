@@ -33,8 +33,7 @@ fn tied_values_that_move_together_have_the_sum_of_their_gradients() {
         let x = Numbers(8).integers(&[2, 7, 8, 3], -1, 2);
         let y = reference::max_pool2d(&x, &pool);
         let r = Numbers(9).integers(&y.dims, -4, 4);
-        let objective =
-            |y: &Array| -> f64 { y.data.iter().zip(&r.data).map(|(y, r)| y * r).sum() };
+        let objective = |y: &Array| -> f64 { y.data.iter().zip(&r.data).map(|(y, r)| y * r).sum() };
         let x_var = var(&x);
         let found = gradient(&max_pool2d(&x_var, &pool).unwrap(), &r, &[&x_var]).remove(0);
         for value in -1..=2 {
@@ -44,7 +43,8 @@ fn tied_values_that_move_together_have_the_sum_of_their_gradients() {
                 for v in moved.data.iter_mut().filter(|v| **v == value) {
                     *v += step;
                 }
-                let slope = (objective(&reference::max_pool2d(&moved, &pool)) - objective(&y)) / step;
+                let slope =
+                    (objective(&reference::max_pool2d(&moved, &pool)) - objective(&y)) / step;
                 let tied = x.data.iter().zip(&found).filter(|(x, _)| **x == value);
                 assert_eq!(tied.map(|(_, g)| g).sum::<f64>(), slope, "value {value} {pool:?}");
             }
@@ -115,8 +115,7 @@ fn a_flat_image_ties_everywhere_and_counts_each_window_once() {
             assert_eq!(found[1], (0..108).map(|i| 8.0 * active(i / 9)).collect::<Vec<_>>());
             // The first position of a window is its top left one: patches start at rows and columns 0 and 2.
             let covered = |i: usize| [1.0, 1.0, 2.0, 1.0, 1.0, 0.0][i];
-            let dx: Vec<f64> =
-                (0..36).map(|i| 6.0 * covered(i / 6) * covered(i % 6)).collect();
+            let dx: Vec<f64> = (0..36).map(|i| 6.0 * covered(i / 6) * covered(i % 6)).collect();
             assert_eq!(found[0], dx);
         });
     }

@@ -1,0 +1,76 @@
+//! How the networks are trained: the stages with their flags, every setting chosen on validation data (docs/training.md). It
+//! runs nothing.
+
+/// A training stage of the chain.
+pub(super) struct Stage {
+    /// Name of the checkpoint and model: `NAME.safetensors`, `NAME.pnj`.
+    pub(super) name: &'static str,
+    /// Index of the stage whose checkpoint it starts from.
+    pub(super) parent: Option<usize>,
+    /// `penjing train` and its flags, without files and seed.
+    pub(super) full: &'static str,
+    /// The same for `--quick`: one epoch.
+    pub(super) quick: &'static str,
+}
+
+/// The four checkpoints, parents first.
+pub(super) const STAGES: [Stage; 4] = [
+    Stage {
+        name: "baseline",
+        parent: None,
+        full: "train baseline --spec specs/article.toml --epochs 16 --learning-rate 4e-3 --augment-shift 1",
+        quick: "train baseline --spec specs/article.toml --epochs 1 --learning-rate 4e-3",
+    },
+    Stage {
+        name: "pruned",
+        parent: Some(0),
+        full: "train prune --epochs 8 --learning-rate 2e-3 --augment-shift 1 --layer-sparsity conv=0.5",
+        quick: "train prune --epochs 1 --learning-rate 2e-3 --layer-sparsity conv=0.5",
+    },
+    Stage {
+        name: "qat",
+        parent: Some(0),
+        full: "train qat --epochs 4 --learning-rate 2e-3 --augment-shift 1",
+        quick: "train qat --epochs 1 --learning-rate 2e-3",
+    },
+    Stage {
+        name: "pruned_qat",
+        parent: Some(1),
+        full: "train qat --epochs 4 --learning-rate 2e-3 --augment-shift 1",
+        quick: "train qat --epochs 1 --learning-rate 2e-3",
+    },
+];
+
+impl Stage {
+    /// The command's words.
+    pub(super) fn words(&self, quick: bool) -> impl Iterator<Item = &'static str> {
+        (if quick { self.quick } else { self.full }).split(' ')
+    }
+}
+
+/// The recipe as lines of text.
+pub(super) fn lines(quick: bool) -> Vec<String> {
+    STAGES
+        .iter()
+        .map(|stage| {
+            let from =
+                stage.parent.map_or(String::new(), |p| format!(" --from {}", STAGES[p].name));
+            let line = stage.words(quick).collect::<Vec<_>>().join(" ");
+            format!("{}: penjing {line}{from}", stage.name)
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parents_come_first_and_quick_stages_run_the_same_commands() {
+        for (i, stage) in STAGES.iter().enumerate() {
+            assert!(stage.parent.is_none_or(|p| p < i));
+            assert!(stage.words(true).take(2).eq(stage.words(false).take(2)));
+        }
+        assert!(lines(false)[3].ends_with("--from pruned"));
+    }
+}

@@ -3,6 +3,7 @@
 
 mod imports;
 mod mask;
+mod readme;
 mod sources;
 
 use std::path::Path;
@@ -27,6 +28,7 @@ pub(crate) fn run(root: &Path) -> Result<()> {
     let mut findings = Findings::default();
     let trees = imports::check(root, &mut findings)?;
     let files = sources::check(root, &mut findings)?;
+    readme::check(root, &mut findings)?;
     for warning in &findings.warnings {
         eprintln!("warning: {warning}");
     }

@@ -82,7 +82,7 @@ fn checkpoint(architecture: Architecture, stage: Stage, sparse: bool) -> Checkpo
         let shape = layer.weight_shape().unwrap();
         let (n, channels) = (shape.iter().product::<usize>(), shape[0]);
         let spread = (2.0 / (n / channels) as f32).sqrt();
-        let keep = |i: usize, r: u32| !sparse || (i >= n / channels && r % 5 == 0);
+        let keep = |i: usize, r: u32| !sparse || (i >= n / channels && r.is_multiple_of(5));
         let data: Vec<f32> = (0..n)
             .map(|i| if keep(i, random.next()) { spread * random.signed() } else { 0.0 })
             .collect();

@@ -1,5 +1,6 @@
 //! Everything that can go wrong between a file and its results. Errors of the file's content are `penjing_format`'s, wrapped.
 
+use alloc::boxed::Box;
 use alloc::string::String;
 use core::fmt;
 use penjing_format::{DataType, PackingError};
@@ -21,7 +22,7 @@ pub enum Error {
         /// The file, where the bytes come from one.
         path: Option<String>,
         /// What is wrong with it, and where.
-        source: penjing_format::Error,
+        source: Box<penjing_format::Error>,
     },
     /// A node's constants do not expand to what its op expects.
     Weights {
@@ -93,7 +94,7 @@ impl core::error::Error for Error {
         match self {
             #[cfg(feature = "std")]
             Error::Io { source, .. } | Error::Thread { source } => Some(source),
-            Error::Format { source, .. } => Some(source),
+            Error::Format { source, .. } => Some(source.as_ref()),
             Error::Weights { source, .. } => Some(source),
             _ => None,
         }

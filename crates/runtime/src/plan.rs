@@ -5,6 +5,7 @@ use crate::arch::Isa;
 use crate::error::Error;
 use crate::ops::max_pool2d::MaxPool2d;
 use crate::ops::{Op, Quantization, ScratchSize, conv2d, fully_connected};
+use alloc::boxed::Box;
 use alloc::vec;
 use alloc::vec::Vec;
 use penjing_format::read::{self, Step};
@@ -128,7 +129,7 @@ fn image_len(ty: &TensorType) -> usize {
 }
 
 fn format_error(source: penjing_format::Error) -> Error {
-    Error::Format { path: None, source }
+    Error::Format { path: None, source: Box::new(source) }
 }
 
 /// What the walk tells of each value.
@@ -290,7 +291,7 @@ fn make_op(group: &GroupShape<'_>, isa: Isa) -> Result<Op, Error> {
             if let Some(Step { op: read::Op::MaxPool2d(op), input, output, .. }) = &group.pool {
                 conv.fuse(MaxPool2d::new(op, input.ty.shape, output.ty.shape).ok_or_else(rank)?);
             }
-            Ok(Op::Conv2d(conv))
+            Ok(Op::Conv2d(Box::new(conv)))
         }
         read::Op::FullyConnected(op) => {
             let quantization = Quantization::of(input, output);

@@ -2,6 +2,7 @@
 //! Planning and running are `session`'s.
 
 use crate::error::Error;
+use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
@@ -63,7 +64,9 @@ impl Model {
     fn checked(bytes: Bytes, path: Option<&(impl PathText + ?Sized)>) -> Result<Self, Error> {
         match ModelView::open(bytes.get()) {
             Ok(_) => Ok(Self { bytes }),
-            Err(source) => Err(Error::Format { path: path.map(PathText::text), source }),
+            Err(source) => {
+                Err(Error::Format { path: path.map(PathText::text), source: Box::new(source) })
+            }
         }
     }
 

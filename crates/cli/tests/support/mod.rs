@@ -9,7 +9,7 @@ use penjing_dataset::{Split, Which, open_split};
 use tempfile::TempDir;
 
 /// Four classes of 12x12 images through the pattern conv + ReLU + max-pool.
-pub const SPEC: &str = r#"
+pub(crate) const SPEC: &str = r#"
 name = "small"
 input = [12, 12, 1]
 
@@ -34,27 +34,27 @@ units = 4
 "#;
 
 /// Runs the binary that cargo built for this test.
-pub fn penjing<S: AsRef<std::ffi::OsStr>>(args: &[S]) -> Output {
+pub(crate) fn penjing<S: AsRef<std::ffi::OsStr>>(args: &[S]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_penjing")).args(args).output().expect("the binary starts")
 }
 
 /// Standard error as text.
-pub fn stderr(output: &Output) -> String {
+pub(crate) fn stderr(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
 /// Standard output as text.
-pub fn stdout(output: &Output) -> String {
+pub(crate) fn stdout(output: &Output) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
 /// A temporary folder with `data/` and `spec.toml`.
-pub struct Workplace {
+pub(crate) struct Workplace {
     dir: TempDir,
 }
 
 impl Workplace {
-    pub fn new(spec: &str) -> Self {
+    pub(crate) fn new(spec: &str) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let this = Self { dir };
         std::fs::write(this.path("spec.toml"), spec).unwrap();
@@ -64,20 +64,20 @@ impl Workplace {
         this
     }
 
-    pub fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)
     }
 
-    pub fn data(&self) -> PathBuf {
+    pub(crate) fn data(&self) -> PathBuf {
         self.path("data")
     }
 
-    pub fn test_split(&self) -> Split {
+    pub(crate) fn test_split(&self) -> Split {
         open_split(&self.data(), Which::Test).unwrap()
     }
 
     /// Trains two epochs of a stage and returns the checkpoint's path.
-    pub fn train(&self, stage: &str, from: Option<&Path>, name: &str) -> PathBuf {
+    pub(crate) fn train(&self, stage: &str, from: Option<&Path>, name: &str) -> PathBuf {
         let output = self.path(name);
         let mut args: Vec<PathBuf> =
             vec!["train".into(), stage.into(), "--epochs".into(), "2".into()];

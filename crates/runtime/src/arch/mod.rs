@@ -80,14 +80,17 @@ impl fmt::Display for Isa {
     }
 }
 
+/// A dense layer of one image: input, weights `[out][in]`, bias, output.
+type Dense<T, A> = fn(&[T], &[T], &[A], &mut [A]);
+
 /// One instruction set's inner kernels.
 pub(crate) struct Kernels {
     /// A convolution's, by the number of output channels in lanes.
     pub(crate) conv: &'static [ConvKernels],
     /// Input, weights `[out][in]`, bias, output.
-    pub(crate) dense_f32: fn(&[f32], &[f32], &[f32], &mut [f32]),
+    pub(crate) dense_f32: Dense<f32, f32>,
     /// Centred input, weights `[out][in]`, bias, sums.
-    pub(crate) dense_i16: fn(&[i16], &[i16], &[i32], &mut [i32]),
+    pub(crate) dense_i16: Dense<i16, i32>,
     /// Codes, zero point, `q - zero_point`.
     pub(crate) center_i8_f32: fn(&[i8], i32, &mut [f32]),
     pub(crate) center_u8_f32: fn(&[u8], i32, &mut [f32]),

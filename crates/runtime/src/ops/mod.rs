@@ -10,13 +10,15 @@ pub(crate) mod max_pool2d;
 
 use crate::arch::Kernels;
 use crate::tensor::{Input, Output};
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 use penjing_format::{Activation, Constant, DataType, QuantParams, TensorType};
 use penjing_quant::Requantize;
 
 /// One planned op.
 pub(crate) enum Op {
-    Conv2d(conv2d::Conv2d),
+    /// Boxed: it is by far the largest.
+    Conv2d(Box<conv2d::Conv2d>),
     MaxPool2d(max_pool2d::MaxPool2d),
     FullyConnected(fully_connected::FullyConnected),
     Quantize(QuantParams),

@@ -160,7 +160,7 @@ pub(crate) fn params(dtype: DataType, scale: f32, seed: u64) -> QuantParams {
 }
 
 pub(crate) fn activation(seed: u64) -> Activation {
-    if seed % 2 == 0 { Activation::Relu } else { Activation::None }
+    if seed.is_multiple_of(2) { Activation::Relu } else { Activation::None }
 }
 
 pub(crate) fn padding(top: u32, bottom: u32, left: u32, right: u32) -> Padding {
@@ -250,7 +250,7 @@ impl ConvCase {
         let out = penjing_format::infer::conv2d(shape, kernel, stride, dilation, pads).ok()?;
         let reals = self.dtype == DataType::F32;
         let conv = Op::Conv2d(Conv2d {
-            weights: weights(kernel, reals, self.seed % 3 == 0, self.seed),
+            weights: weights(kernel, reals, self.seed.is_multiple_of(3), self.seed),
             bias: bias(self.out_channels, reals, self.seed >> 3),
             stride,
             dilation,
@@ -276,7 +276,7 @@ impl ConvCase {
 pub(crate) fn dense_spec(dtype: DataType, features: u32, out: u32, seed: u64) -> Spec {
     let reals = dtype == DataType::F32;
     let dense = Op::FullyConnected(FullyConnected {
-        weights: weights([out, features].into(), reals, seed % 3 == 0, seed),
+        weights: weights([out, features].into(), reals, seed.is_multiple_of(3), seed),
         bias: bias(out, reals, seed >> 3),
         activation: activation(seed >> 5),
     });

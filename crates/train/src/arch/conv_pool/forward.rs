@@ -170,9 +170,9 @@ fn keep_largest<S: Simd, const NV: usize, const G: usize>(
             continue;
         }
         let index = simd.splat((phase + i) as f32);
-        for v in 0..NV {
-            let wins = simd.greater(row[v], top.best[v]);
-            top.best[v] = simd.select(wins, row[v], top.best[v]);
+        for (v, &value) in row.iter().enumerate() {
+            let wins = simd.greater(value, top.best[v]);
+            top.best[v] = simd.select(wins, value, top.best[v]);
             top.arg[v] = simd.select(wins, index, top.arg[v]);
         }
     }

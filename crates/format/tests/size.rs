@@ -42,12 +42,14 @@ fn the_articles_files_are_small() {
 }
 
 #[test]
-fn auto_is_never_larger_than_either_packing() {
+fn auto_is_as_small_as_either_packing_but_for_a_vtable() {
     for zeros in [0, 100, 125, 200, 500, 800, 1000] {
         for model in [common::article_int8(zeros), common::article_f32(zeros)] {
             let size = |packing| model.to_bytes(packing).unwrap().len();
             let auto = size(PackingChoice::Auto);
-            assert!(auto <= size(PackingChoice::Dense).min(size(PackingChoice::Bitmap)));
+            let smallest = size(PackingChoice::Dense).min(size(PackingChoice::Bitmap));
+            // each constant is packed the smaller way; that both kinds occur costs a second vtable
+            assert!(auto <= smallest + 8, "{zeros}: {auto}, not {smallest}");
         }
     }
 }

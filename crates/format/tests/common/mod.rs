@@ -7,10 +7,10 @@ use penjing_format::write::{
 use penjing_format::{Activation, DataType, Padding, QuantParams, ReshapeTarget, Shape};
 
 /// Numbers that look random and are the same everywhere (xorshift).
-pub struct Numbers(pub u64);
+pub(crate) struct Numbers(pub(crate) u64);
 
 impl Numbers {
-    pub fn next(&mut self) -> u64 {
+    pub(crate) fn next(&mut self) -> u64 {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;
@@ -18,7 +18,7 @@ impl Numbers {
     }
 
     /// `len` int8 weights in [-127, 127], `per_mille` of 1000 of them zero, spread at random but exactly as many.
-    pub fn weights(&mut self, len: usize, per_mille: usize) -> Vec<i8> {
+    pub(crate) fn weights(&mut self, len: usize, per_mille: usize) -> Vec<i8> {
         let mut weights: Vec<i8> = (0..len)
             .map(|_| ((self.next() % 127) as i8 + 1) * [1, -1][self.next() as usize % 2])
             .collect();
@@ -29,25 +29,25 @@ impl Numbers {
         weights
     }
 
-    pub fn scales(&mut self, len: usize) -> Vec<f32> {
+    pub(crate) fn scales(&mut self, len: usize) -> Vec<f32> {
         (0..len).map(|_| (self.next() % 1000 + 1) as f32 * 1e-5).collect()
     }
 
-    pub fn biases(&mut self, len: usize) -> Vec<i32> {
+    pub(crate) fn biases(&mut self, len: usize) -> Vec<i32> {
         (0..len).map(|_| (self.next() % 200_001) as i32 - 100_000).collect()
     }
 }
 
-pub fn integers(dtype: DataType, scale: f32, zero_point: i32) -> Value {
+pub(crate) fn integers(dtype: DataType, scale: f32, zero_point: i32) -> Value {
     let quantization = Some(QuantParams { scale, zero_point });
     Value { dtype: Some(dtype), quantization, ..Value::default() }
 }
 
-pub fn input(shape: Shape, ty: Value) -> Value {
+pub(crate) fn input(shape: Shape, ty: Value) -> Value {
     Value { shape: Some(shape), ..ty }
 }
 
-pub fn conv(weights: Constant, bias: Option<Constant>) -> Conv2d {
+pub(crate) fn conv(weights: Constant, bias: Option<Constant>) -> Conv2d {
     Conv2d {
         weights,
         bias,
@@ -58,16 +58,16 @@ pub fn conv(weights: Constant, bias: Option<Constant>) -> Conv2d {
     }
 }
 
-pub fn pool() -> Op {
+pub(crate) fn pool() -> Op {
     Op::MaxPool2d(MaxPool2d { window: [2, 2], stride: [2, 2], padding: Padding::default() })
 }
 
-pub fn flatten() -> Op {
+pub(crate) fn flatten() -> Op {
     Op::Reshape(Reshape { target: ReshapeTarget::FLATTEN })
 }
 
 /// The article's network in int8: conv 3x3x1 -> 12 + relu, max pool 2x2, flatten, dense 2028 -> 10.
-pub fn article_int8(per_mille_zeros: usize) -> Model {
+pub(crate) fn article_int8(per_mille_zeros: usize) -> Model {
     let mut numbers = Numbers(20_250_607);
     let kernel = numbers.weights(108, per_mille_zeros);
     let weights = Constant::i8([12, 3, 3, 1].into(), numbers.scales(12), kernel);
@@ -90,7 +90,7 @@ pub fn article_int8(per_mille_zeros: usize) -> Model {
 }
 
 /// The article's network in f32.
-pub fn article_f32(per_mille_zeros: usize) -> Model {
+pub(crate) fn article_f32(per_mille_zeros: usize) -> Model {
     let mut numbers = Numbers(20_250_607);
     let mut floats = |len, zeros| -> Vec<f32> {
         numbers.weights(len, zeros).iter().map(|&weight| f32::from(weight) * 0.0117).collect()
@@ -115,14 +115,14 @@ pub fn article_f32(per_mille_zeros: usize) -> Model {
 }
 
 /// A small int8 chain that states everything a file can state: names, labels, outputs, attributes that are no defaults.
-pub fn small_int8() -> Model {
+pub(crate) fn small_int8() -> Model {
     let mut numbers = Numbers(7);
     let weights = Constant::i8([3, 2, 2, 2].into(), numbers.scales(3), numbers.weights(24, 700));
     let mut conv = conv(weights, Some(Constant::bias(vec![0, -5, 1000])));
     conv.stride = [2, 1];
     conv.dilation = [1, 2];
     conv.padding = Padding { top: 1, bottom: 0, left: 2, right: 1 };
-    let weights = Constant::i8([4, 18].into(), vec![0.5], numbers.weights(72, 800));
+    let weights = Constant::i8([4, 6].into(), vec![0.5], numbers.weights(24, 750));
     let dense = FullyConnected { weights, bias: None, activation: Activation::None };
     let pool = MaxPool2d {
         window: [2, 3],
@@ -157,12 +157,12 @@ pub fn small_int8() -> Model {
     }
 }
 
-pub fn target(dims: &[i32]) -> ReshapeTarget {
+pub(crate) fn target(dims: &[i32]) -> ReshapeTarget {
     ReshapeTarget::from_dims(dims.iter().copied()).unwrap()
 }
 
 /// A small f32 model with two inputs, a jump past a node, and a normalization.
-pub fn small_f32() -> Model {
+pub(crate) fn small_f32() -> Model {
     let f32 = Value { dtype: Some(DataType::F32), ..Value::default() };
     let weights =
         Constant::f32([2, 6].into(), (0..12_u8).map(|i| f32::from(i % 4) - 1.5).collect());

@@ -1,0 +1,157 @@
+//! One model that is wrong in one way for each error. The writer holds its own bytes against the reader's checks, so that a
+//! wrong model is refused as a wrong file would be; what no writer can make is made byte by byte.
+
+mod common;
+
+use penjing_format::write::{ConstantData, Model, Op, PackingChoice, WriteError};
+use penjing_format::{DataType, Error, ModelView, Padding, QuantParams, Shape};
+
+fn refusal(alter: impl Fn(&mut Model)) -> Error {
+    let mut model = common::article_int8(800);
+    alter(&mut model);
+    match model.to_bytes(PackingChoice::Auto) {
+        Err(WriteError::Invalid(error)) => error,
+        other => panic!("expected a refusal, found {:?}", other.map(|bytes| bytes.len())),
+    }
+}
+
+fn conv(model: &mut Model) -> &mut penjing_format::write::Conv2d {
+    match &mut model.nodes[0].op {
+        Op::Conv2d(conv) => conv,
+        _ => panic!("node 0 is the convolution"),
+    }
+}
+
+fn dense(model: &mut Model) -> &mut penjing_format::write::FullyConnected {
+    match &mut model.nodes[3].op {
+        Op::FullyConnected(dense) => dense,
+        _ => panic!("node 3 is the dense layer"),
+    }
+}
+
+/// Asserts the variant and that its message names the node or field.
+macro_rules! refused {
+    ($alter:expr, $variant:pat, $word:expr) => {
+        let error = refusal($alter);
+        assert!(matches!(error, $variant), "{error:?}");
+        assert!(error.to_string().contains($word), "{error}");
+    };
+}
+
+#[test]
+fn wrong_types_and_numbers_are_named() {
+    refused!(|m| m.inputs[0].shape = None, Error::Missing { .. }, "shape");
+    refused!(
+        |m| m.inputs[0].dtype = None,
+        Error::Missing { .. } | Error::UnknownCode { .. },
+        "dtype"
+    );
+    refused!(
+        |m| m.nodes[0].value = None,
+        Error::Missing { .. } | Error::NotStated { .. },
+        "node 0"
+    );
+    let set = |q: QuantParams| move |m: &mut Model| m.inputs[0].quantization = Some(q);
+    refused!(set(QuantParams { scale: -1.0, zero_point: 0 }), Error::Number { .. }, "input 0");
+    refused!(
+        set(QuantParams { scale: f32::INFINITY, zero_point: 0 }),
+        Error::Number { .. },
+        "input 0"
+    );
+    refused!(set(QuantParams { scale: 0.1, zero_point: 256 }), Error::ZeroPoint { .. }, "256");
+    refused!(|m| conv(m).weights.scales[3] = f32::NAN, Error::Number { index: 3, .. }, "node 0");
+    refused!(|m| conv(m).weights.scales.truncate(5), Error::Count { .. }, "5");
+    refused!(|m| m.inputs[0].dtype = Some(DataType::I32), Error::ElementType { .. }, "input 0");
+}
+
+#[test]
+fn wrong_shapes_are_named() {
+    refused!(|m| conv(m).stride = [0, 1], Error::Shape { .. }, "node 0");
+    refused!(|m| conv(m).dilation = [14, 1], Error::Shape { .. }, "node 0");
+    refused!(|m| m.inputs[0].shape = Some([1, 28, 28, 2].into()), Error::Shape { .. }, "node 0");
+    refused!(
+        |m| m.inputs[0].shape = Some([2, 28, 28, 1].into()),
+        Error::Count { .. } | Error::Shape { .. } | Error::ShapeMismatch { .. },
+        "shape"
+    );
+    refused!(
+        |m| m.nodes[0].value.as_mut().unwrap().shape = Some([1, 26, 26, 11].into()),
+        Error::ShapeMismatch { .. },
+        "[1, 26, 26, 12]"
+    );
+    refused!(
+        |m| m.nodes[1].op = Op::MaxPool2d(penjing_format::MaxPool2d {
+            window: [2, 2],
+            stride: [2, 2],
+            padding: Padding { top: 2, ..Padding::default() },
+        }),
+        Error::Shape { .. },
+        "node 1"
+    );
+    refused!(
+        |m| m.inputs[0].shape = Some(Shape::from([1, 70_000, 70_000, 1])),
+        Error::Shape { .. },
+        "input 0"
+    );
+}
+
+#[test]
+fn wrong_edges_and_counts_are_named() {
+    refused!(|m| m.nodes[1].inputs = vec![2], Error::ValueId { limit: 2, found: 2, .. }, "node 1");
+    refused!(|m| m.nodes[2].inputs = vec![1], Error::NotStated { value: 1, .. }, "node 2");
+    refused!(|m| m.outputs = vec![9], Error::ValueId { limit: 5, found: 9, .. }, "output");
+    refused!(
+        |m| m.labels = vec!["a".into(); 9],
+        Error::Count { expected: 10, found: 9, .. },
+        "labels"
+    );
+    refused!(|m| m.nodes[1].inputs = vec![1, 1], Error::Count { .. }, "node 1");
+    refused!(
+        |m| dense(m).bias = Some(penjing_format::write::Constant::bias(vec![1; 9])),
+        Error::Packing { .. } | Error::Count { .. } | Error::ShapeMismatch { .. },
+        "node 3"
+    );
+}
+
+#[test]
+fn sums_that_could_leave_int32_are_named() {
+    refused!(
+        |m| {
+            let bias = dense(m).bias.as_mut().unwrap();
+            bias.data = ConstantData::I32(
+                [[i32::MAX; 1], [0; 1]].concat().into_iter().cycle().take(10).collect(),
+            );
+        },
+        Error::Accumulator { channel: 0, .. },
+        "node 3"
+    );
+}
+
+#[test]
+fn what_is_no_model_is_named() {
+    let bytes = common::article_int8(800).to_bytes(PackingChoice::Auto).unwrap();
+    assert!(matches!(ModelView::open(&bytes[..7]), Err(Error::TooShort { found: 7 })));
+    let mut other = bytes.clone();
+    other[4..8].copy_from_slice(b"TFL3");
+    assert!(
+        matches!(ModelView::open(&other), Err(Error::Identifier { found }) if &found == b"TFL3")
+    );
+    let mut lost = bytes.clone();
+    lost[..4].copy_from_slice(&u32::MAX.to_le_bytes());
+    assert!(matches!(ModelView::open(&lost), Err(Error::Layout { .. })));
+    for len in 8..bytes.len() {
+        assert!(ModelView::open(&bytes[..len]).is_err(), "cut at {len}");
+    }
+}
+
+#[test]
+fn a_newer_version_says_which_it_needs() {
+    use penjing_format::write::generated::penjing as flatc;
+    let mut builder = flatbuffers::FlatBufferBuilder::new();
+    let args = flatc::ModelArgs { format_version: 7, ..flatc::ModelArgs::default() };
+    let model = flatc::Model::create(&mut builder, &args);
+    flatc::finish_model_buffer(&mut builder, model);
+    let error = ModelView::open(builder.finished_data()).unwrap_err();
+    assert_eq!(error, Error::Version { expected: 1, found: 7 });
+    assert!(error.to_string().contains("version 7"), "{error}");
+}

@@ -144,12 +144,12 @@ impl Pool {
             }
             if next < batch {
                 let end = (next + tile).min(batch);
-                worker.run(plan, inputs, outputs, next..end);
+                failed |= panics(|| worker.run(plan, inputs, outputs, next..end));
                 next = end;
             } else if out == 0 {
                 return if failed { Err(RunError::Worker) } else { Ok(()) };
             } else if let Some(mut job) = self.take(|queue| queue.ready.pop_front()) {
-                job.run(plan, worker);
+                job.failed = panics(|| job.run(plan, worker));
                 self.exchange.lock().done.push(job);
             } else {
                 let mut queue = self.exchange.lock();
@@ -176,6 +176,12 @@ impl Drop for Pool {
     }
 }
 
+/// Whether `work` panics. A panic may not pass: a job that is lost would be waited for by this run or mistaken for another's
+/// by the next. Workers hold nothing from one image to the next, so that they can go on.
+fn panics(work: impl FnOnce()) -> bool {
+    catch_unwind(AssertUnwindSafe(work)).is_err()
+}
+
 /// What a thread does: jobs, until the pool goes.
 fn serve(plan: &Plan, exchange: &Exchange, worker: &mut Worker) {
     let mut queue = exchange.lock();
@@ -184,8 +190,7 @@ fn serve(plan: &Plan, exchange: &Exchange, worker: &mut Worker) {
     loop {
         if let Some(mut job) = queue.ready.pop_front() {
             drop(queue);
-            let done = catch_unwind(AssertUnwindSafe(|| job.run(plan, worker)));
-            job.failed = done.is_err();
+            job.failed = panics(|| job.run(plan, worker));
             queue = exchange.lock();
             queue.done.push(job);
             exchange.done.notify_one();
@@ -265,5 +270,45 @@ impl Inputs for [Staging] {
 impl Outputs for [Staging] {
     fn output(&mut self, index: usize) -> Output<'_> {
         self[index].places()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::arch::Isa;
+    use crate::ops::{Op, ScratchSize};
+    use crate::plan::{ArenaSize, Group, Place, Port, Slot};
+    use penjing_format::QuantParams;
+
+    /// A plan that no planner makes: its op panics, on whatever thread.
+    fn broken_plan() -> Plan {
+        let slot = |place| Slot { place, dtype: DataType::U8, len: 1 };
+        let (input, output) = (slot(Place::Input(0)), slot(Place::Arena(0)));
+        Plan {
+            isa: Isa::PORTABLE,
+            inputs: vec![Port { dtype: DataType::U8, len: 1 }],
+            outputs: vec![output],
+            groups: vec![Group { op: Op::Dequantize(QuantParams::PIXEL), input, output }],
+            arena: ArenaSize { u8: 1, ..ArenaSize::default() },
+            scratch: ScratchSize::default(),
+        }
+    }
+
+    #[test]
+    fn a_panic_is_an_error_and_neither_a_hang_nor_a_loss() {
+        let plan = Arc::new(broken_plan());
+        for threads in [1, 3] {
+            let mut pool = Pool::new(&plan, threads).unwrap();
+            let mut worker = Worker::new(&plan);
+            for batch in [2, 3, 64, 1000] {
+                let (images, mut codes) = (vec![0_u8; batch], vec![0_u8; batch]);
+                let (inputs, mut outputs) = ([Input::U8(&images)], [Output::U8(&mut codes)]);
+                let found = pool.run(&plan, &mut worker, &inputs, &mut outputs, batch);
+                assert_eq!(found, Err(RunError::Worker));
+                assert_eq!(pool.free.len(), 2 * threads);
+                assert!(pool.threads.iter().all(|thread| !thread.is_finished()));
+            }
+        }
     }
 }

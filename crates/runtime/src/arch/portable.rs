@@ -192,16 +192,12 @@ pub(crate) fn store_row<const L: usize>(
     channels: usize,
     out: &mut [f32],
 ) {
-    let floor = if relu { 0.0 } else { f32::NEG_INFINITY };
     let lanes = channels.div_ceil(L) * L;
     for (sums, out) in sums.chunks_exact(lanes).zip(out.chunks_exact_mut(channels)) {
         let (tiles, rest) = out.as_chunks_mut::<L>();
-        // As `x.max(floor)`, with NaN going to the floor.
-        let mut values = sums
-            .as_chunks::<L>()
-            .0
-            .iter()
-            .map(|sums| sums.map(|x| if x > floor { x } else { floor }));
+        // ReLU takes NaN to 0, as the dense layer's does; without it NaN stays.
+        let activate = |x: f32| if x > 0.0 || !relu { x } else { 0.0 };
+        let mut values = sums.as_chunks::<L>().0.iter().map(|sums| sums.map(activate));
         tiles.iter_mut().zip(&mut values).for_each(|(tile, values)| *tile = values);
         if let Some(values) = values.next() {
             rest.copy_from_slice(&values[..rest.len()]);

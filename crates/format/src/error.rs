@@ -46,7 +46,7 @@ impl fmt::Display for Place {
 
 /// What is wrong with the flatbuffers layout at some byte.
 #[non_exhaustive]
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Fault {
     /// Something would lie past the end of the file or before its start.
     OutOfBounds,

@@ -1,5 +1,6 @@
 //! Our reader against flatc's generated one, over valid files, every truncation and every single-bit flip of two small
 //! models: ours never panics, what ours accepts the generated verifier accepts, and both then read the same.
+#![cfg(feature = "write")]
 
 mod common;
 

@@ -1,5 +1,6 @@
 //! One model that is wrong in one way for each error. The writer holds its own bytes against the reader's checks, so that a
 //! wrong model is refused as a wrong file would be; what no writer can make is made byte by byte.
+#![cfg(feature = "write")]
 
 mod common;
 
@@ -41,16 +42,8 @@ macro_rules! refused {
 #[test]
 fn wrong_types_and_numbers_are_named() {
     refused!(|m| m.inputs[0].shape = None, Error::Missing { .. }, "shape");
-    refused!(
-        |m| m.inputs[0].dtype = None,
-        Error::Missing { .. } | Error::UnknownCode { .. },
-        "dtype"
-    );
-    refused!(
-        |m| m.nodes[0].value = None,
-        Error::Missing { .. } | Error::NotStated { .. },
-        "node 0"
-    );
+    refused!(|m| m.inputs[0].dtype = None, Error::Missing { .. }, "dtype");
+    refused!(|m| m.nodes[0].value = None, Error::Missing { .. }, "node 0");
     let set = |q: QuantParams| move |m: &mut Model| m.inputs[0].quantization = Some(q);
     refused!(set(QuantParams { scale: -1.0, zero_point: 0 }), Error::Number { .. }, "input 0");
     refused!(
@@ -71,7 +64,7 @@ fn wrong_shapes_are_named() {
     refused!(|m| m.inputs[0].shape = Some([1, 28, 28, 2].into()), Error::Shape { .. }, "node 0");
     refused!(
         |m| m.inputs[0].shape = Some([2, 28, 28, 1].into()),
-        Error::Count { .. } | Error::Shape { .. } | Error::ShapeMismatch { .. },
+        Error::ShapeMismatch { .. },
         "shape"
     );
     refused!(
@@ -108,7 +101,7 @@ fn wrong_edges_and_counts_are_named() {
     refused!(|m| m.nodes[1].inputs = vec![1, 1], Error::Count { .. }, "node 1");
     refused!(
         |m| dense(m).bias = Some(penjing_format::write::Constant::bias(vec![1; 9])),
-        Error::Packing { .. } | Error::Count { .. } | Error::ShapeMismatch { .. },
+        Error::ShapeMismatch { .. },
         "node 3"
     );
 }

@@ -19,7 +19,8 @@ pub fn weight_scale(max_abs: f32) -> f32 {
 
 /// Scales of a tensor quantized per output channel, in place: each channel's largest magnitude becomes its scale.
 ///
-/// A channel whose weights are all zero (pruning leaves such) has no scale of its own. It takes the largest scale of the
+/// A channel whose weights are all zero (pruning leaves such; magnitudes below [`MIN_WEIGHT_SCALE`] count as zero) has no
+/// scale of its own. It takes the largest scale of the
 /// tensor: its codes are zero with any scale, and its bias then has the magnitude of its neighbours' and fits as narrow
 /// an integer.
 pub fn channel_scales(max_abs: &mut [f32]) {

@@ -161,7 +161,8 @@ pub enum RunError {
         /// Elements given.
         found: usize,
     },
-    /// A worker thread panicked: a defect of this crate. The outputs are incomplete.
+    /// A kernel panicked on one of a session's several threads: a defect of this crate. The outputs are incomplete; the
+    /// session can go on.
     Worker,
 }
 
@@ -181,7 +182,7 @@ impl fmt::Display for RunError {
                 f,
                 "{port}: expected {expected} elements for a batch of {batch}, found {found}"
             ),
-            RunError::Worker => f.write_str("a worker thread panicked"),
+            RunError::Worker => f.write_str("a kernel panicked on one of the session's threads"),
         }
     }
 }

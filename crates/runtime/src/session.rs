@@ -17,10 +17,14 @@ type Shared<T> = std::sync::Arc<T>;
 #[cfg(not(feature = "std"))]
 type Shared<T> = alloc::boxed::Box<T>;
 
+/// The most threads of a session: more would only cost memory.
+#[cfg(feature = "std")]
+const MAX_THREADS: usize = 1024;
+
 /// How a session runs.
 #[derive(Clone, Copy, Debug)]
 pub struct SessionOptions {
-    /// Threads that share a batch, the caller's among them; 0 for one a core. Without `std` there is 1.
+    /// Threads that share a batch, the caller's among them; 0 for one a core, at most 1024. Without `std` there is 1.
     pub threads: usize,
     /// The instruction set; `None` for what `PENJING_ISA` names, or else the best that this machine has.
     pub isa: Option<Isa>,
@@ -61,7 +65,7 @@ impl Session {
         {
             let threads = match options.threads {
                 0 => std::thread::available_parallelism().map_or(1, usize::from),
-                threads => threads,
+                threads => threads.min(MAX_THREADS),
             };
             let pool = if threads > 1 { Some(Pool::new(&plan, threads - 1)?) } else { None };
             Ok(Self { plan, worker, pool })

@@ -119,3 +119,32 @@ fn extreme_codes_do_not_saturate() {
         }
     }
 }
+
+/// Sums of a convolution beyond 2^24, where f32 has no odd integers, brought back by the bias to where one step shows.
+#[test]
+fn sums_that_outgrow_f32_stay_exact() {
+    use penjing_format::write::{Constant, Conv2d};
+    for channels in [600_u32, 1025, 5000] {
+        let sum = 255 * 127 * channels as i32;
+        let conv = Op::Conv2d(Conv2d {
+            weights: Constant::i8(
+                [4, 1, 1, channels].into(),
+                vec![1.0],
+                vec![127; 4 * channels as usize],
+            ),
+            bias: Some(Constant::bias((0..4).map(|o| o * 11 - 20 - sum).collect())),
+            stride: [1, 1],
+            dilation: [1, 1],
+            padding: support::padding(0, 0, 0, 0),
+            activation: penjing_format::Activation::None,
+        });
+        let one = QuantParams { scale: 1.0, zero_point: 0 };
+        let input = support::input_value(DataType::U8, [1, 1, 1, channels].into(), one);
+        let nodes = vec![Node::new(conv, support::i8_value(false, one))];
+        let spec = Spec { inputs: vec![input], nodes, ..Spec::default() };
+        let model = support::model(&spec, PackingChoice::Auto);
+        let images = Data::U8(vec![255; channels as usize]);
+        let found = support::run(&mut support::session(&model, 1), &model, &images, 1).unwrap();
+        assert_eq!(found, Data::I8(vec![-20, -9, 2, 13]), "{channels}");
+    }
+}

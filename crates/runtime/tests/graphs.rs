@@ -95,3 +95,48 @@ fn names_and_types_are_reported() {
     let info = model.outputs().next().unwrap();
     assert_eq!((info.scale, info.zero_point), (0.5, -3));
 }
+
+/// A convolution whose result is wanted for itself: the pool after it may not swallow it.
+#[test]
+fn a_shared_convolution_keeps_its_own_result() {
+    let case = |dtype| support::ConvCase {
+        dtype,
+        input: [6, 6, 2],
+        kernel: [3, 3],
+        out_channels: 5,
+        stride: [1, 1],
+        dilation: [1, 1],
+        pads: [0; 4],
+        pool: None,
+        seed: 0xe3,
+    };
+    for (dtype, result) in [(DataType::U8, DataType::I8), (DataType::F32, DataType::F32)] {
+        let mut spec = case(dtype).spec().unwrap();
+        let quantization = spec.nodes[0].value.as_ref().and_then(|value| value.quantization);
+        let of = |shape: Shape| {
+            Some(Value { shape: Some(shape), dtype: Some(result), quantization, name: None })
+        };
+        spec.nodes[0].value = of([1, 4, 4, 5].into());
+        let pools = [(pool(2), [1, 2, 2, 5]), (pool(4), [1, 1, 1, 5])];
+        spec.nodes.extend(pools.map(|(op, shape)| Node {
+            inputs: vec![1],
+            value: of(shape.into()),
+            ..Node::new(op, None)
+        }));
+        // Read by two pools; then by one pool and as an output.
+        for (nodes, outputs) in [(3, vec![2, 3]), (2, vec![2, 1])] {
+            let mut spec = Spec { outputs, ..spec.clone() };
+            spec.nodes.truncate(nodes);
+            let model = support::model(&spec, PackingChoice::Auto);
+            let image = Data::noise(dtype, 72, 4);
+            let mut found: Vec<Data> =
+                model.outputs().map(|info| Data::zeros(info.dtype, info.len())).collect();
+            let mut places: Vec<Output<'_>> = found.iter_mut().map(Data::output).collect();
+            support::session(&model, 1).run_many(&[image.input()], &mut places).unwrap();
+            let want = reference::run(&model.view(), &[image.image(0, 72)]).unwrap();
+            for ((found, want), info) in found.iter().zip(&want).zip(model.outputs()) {
+                support::agree(&found.image(0, info.len()), want, 1.0);
+            }
+        }
+    }
+}

@@ -18,11 +18,11 @@ use anyhow::{Context, Result, ensure};
 use clap::Args;
 use serde_json::Value;
 
-use bars::Found;
+use bars::{DenseZeros, Found};
 use child::Penjing;
 use host::Host;
 use jobs::Job;
-use measure::{Bench, TABLES};
+use measure::{Bench, Row, TABLES};
 use progress::Progress;
 use recipe::STAGES;
 use report::Report;
@@ -42,36 +42,45 @@ pub(crate) struct ReproduceArgs {
     /// Copy the tables into docs/results and README.md
     #[arg(long)]
     publish: bool,
-    /// Folder for tables.md, results.json and models/
-    #[arg(long, value_name = "DIR", default_value = "target/reproduce")]
-    out: PathBuf,
-    /// Folder of IDX files
-    #[arg(long, value_name = "DIR", default_value = "data")]
-    data: PathBuf,
+    /// Folder for tables.md, results.json and models/ [default: target/reproduce of the workspace]
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// Folder of IDX files [default: data of the workspace]
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
 }
 
 /// What a run works with.
 struct Run<'a> {
     args: &'a ReproduceArgs,
     root: &'a Path,
+    out: PathBuf,
+    data: PathBuf,
     penjing: Penjing,
     progress: Progress,
 }
 
 /// Runs it all; `false` where `--check` found a bar missed.
 pub(crate) fn run(args: &ReproduceArgs, root: &Path) -> Result<bool> {
-    let penjing = Penjing::build(root)?;
-    let run = Run { args, root, penjing, progress: Progress::start() };
-    let (out, data) = (root.join(&args.out), root.join(&args.data));
+    let out = absolute(args.out.as_deref(), root, "target/reproduce")?;
+    let data = absolute(args.data.as_deref(), root, "data")?;
     ensure!(data.is_dir(), "--data {}: no such folder", data.display());
+    // before the build: a commit that comes while this runs is not what is measured
+    let commit = host::commit(root);
+    let penjing = Penjing::build(root)?;
+    let run = Run { args, root, out, data, penjing, progress: Progress::start() };
+    let out = &run.out;
     for seed in 0..args.seeds {
         let folder = run.models(seed);
         std::fs::create_dir_all(&folder).with_context(|| folder.display().to_string())?;
     }
+    for stale in ["tables.md", "results.json"] {
+        remove(&out.join(stale))?;
+    }
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    jobs::run_all(&run.jobs(&data), cores, &run.progress)?;
-    let measured = run.measure(&data)?;
-    let (report, found_missed) = run.report(&measured, &data)?;
+    jobs::run_all(&run.jobs(), cores, &run.progress)?;
+    let measured = run.measure()?;
+    let (report, found_missed) = run.report(&measured, commit)?;
     print!("{}", report.text());
     write(&out.join("tables.md"), &report.markdown())?;
     write(&out.join("results.json"), &report.json()?)?;
@@ -92,50 +101,52 @@ pub(crate) fn run(args: &ReproduceArgs, root: &Path) -> Result<bool> {
 impl Run<'_> {
     /// Where a seed's checkpoints and models lie; the first seed's are the ones to keep.
     fn models(&self, seed: u32) -> PathBuf {
-        let out = self.root.join(&self.args.out);
-        if seed == 0 { out.join("models") } else { out.join(format!("seed-{seed}")) }
+        if seed == 0 { self.out.join("models") } else { self.out.join(format!("seed-{seed}")) }
     }
 
-    /// Training and conversion of every stage and seed.
-    fn jobs<'a>(&'a self, data: &'a Path) -> Vec<Job<'a>> {
-        let n = STAGES.len();
-        let mut jobs: Vec<Job<'a>> = Vec::new();
-        for seed in 0..self.args.seeds {
-            let first = jobs.len();
-            for (i, stage) in STAGES.iter().enumerate() {
+    /// Training and conversion of every stage and seed: all seeds of a stage before the next one, so that no core is left
+    /// waiting for the last seed's chain.
+    fn jobs(&self) -> Vec<Job<'_>> {
+        let seeds = self.args.seeds;
+        let index = |stage: usize, seed: u32| stage * seeds as usize + seed as usize;
+        let mut jobs: Vec<Job<'_>> = Vec::new();
+        for (i, stage) in STAGES.iter().enumerate() {
+            for seed in 0..seeds {
                 jobs.push(Job {
                     name: format!("seed {seed}: train {}", stage.name),
-                    needs: stage.parent.map(|p| first + p).into_iter().collect(),
-                    work: Box::new(move || self.train(seed, i, data)),
+                    needs: stage.parent.map(|p| index(p, seed)).into_iter().collect(),
+                    work: Box::new(move || self.train(seed, i)),
                 });
             }
-            for (i, stage) in STAGES.iter().enumerate() {
+        }
+        for (i, stage) in STAGES.iter().enumerate() {
+            for seed in 0..seeds {
                 jobs.push(Job {
                     name: format!("seed {seed}: convert {}", stage.name),
-                    needs: vec![first + i],
-                    work: Box::new(move || self.convert(seed, i, data)),
+                    needs: vec![index(i, seed)],
+                    work: Box::new(move || self.convert(seed, i)),
                 });
             }
-            debug_assert_eq!(jobs.len(), first + 2 * n);
         }
         jobs
     }
 
-    fn train(&self, seed: u32, stage: usize, data: &Path) -> Result<()> {
+    fn train(&self, seed: u32, stage: usize) -> Result<()> {
         let (stage, folder) = (&STAGES[stage], self.models(seed));
         let file = |name: &str| folder.join(format!("{name}.safetensors"));
         let (seed, output) = (seed.to_string(), file(stage.name));
         let parent = stage.parent.map(|p| file(STAGES[p].name));
-        let mut args: Vec<&OsStr> = stage.words(self.args.quick).map(OsStr::new).collect();
+        let words = stage.words(self.args.quick);
+        let mut args: Vec<&OsStr> = words.into_iter().map(OsStr::new).collect();
         if let Some(parent) = &parent {
             args.extend([OsStr::new("--from"), parent.as_os_str()]);
         }
         args.extend(["--seed", &seed, "--quiet", "--data"].map(OsStr::new));
-        args.extend([data.as_os_str(), OsStr::new("-o"), output.as_os_str()]);
+        args.extend([self.data.as_os_str(), OsStr::new("-o"), output.as_os_str()]);
         self.penjing.run(&args).map(drop)
     }
 
-    fn convert(&self, seed: u32, stage: usize, data: &Path) -> Result<()> {
+    fn convert(&self, seed: u32, stage: usize) -> Result<()> {
         let path = self.models(seed).join(STAGES[stage].name);
         let (checkpoint, model) = (path.with_extension("safetensors"), path.with_extension("pnj"));
         let images = if self.args.quick { "1000" } else { "10000" };
@@ -143,12 +154,12 @@ impl Run<'_> {
         let mut args = vec![OsStr::new("convert"), checkpoint.as_os_str()];
         args.extend([OsStr::new("-o"), model.as_os_str()]);
         args.extend(words);
-        args.push(data.as_os_str());
+        args.push(self.data.as_os_str());
         self.penjing.run(&args).map(drop)
     }
 
     /// Every table's rows on every seed, `[table][row][seed]`, one measurement at a time.
-    fn measure(&self, data: &Path) -> Result<Vec<Vec<Vec<Bench>>>> {
+    fn measure(&self) -> Result<Vec<Vec<Vec<Bench>>>> {
         let repeats = if self.args.quick { 2 } else { 7 };
         let mut measured = Vec::new();
         for table in &TABLES {
@@ -157,7 +168,7 @@ impl Run<'_> {
                 (0..self.args.seeds)
                     .map(|seed| {
                         let path = self.models(seed).join(file);
-                        measure::bench(&self.penjing, &path, data, table, repeats)
+                        measure::bench(&self.penjing, &path, &self.data, table, repeats)
                     })
                     .collect()
             };
@@ -168,32 +179,22 @@ impl Run<'_> {
     }
 
     /// The report, and the bars that were missed.
-    fn report(&self, measured: &[Vec<Vec<Bench>>], data: &Path) -> Result<(Report, Vec<String>)> {
+    fn report(
+        &self,
+        measured: &[Vec<Vec<Bench>>],
+        commit: String,
+    ) -> Result<(Report, Vec<String>)> {
         let rows = |i: usize| measure::rows(&TABLES[i], &measured[i]);
         let tables = [rows(0), rows(1), rows(2)];
-        let accuracy = |model: &str| {
-            tables[1].iter().find(|r| r.model == model).map_or(f64::NAN, |r| r.accuracy)
-        };
-        let lowered = vec![
-            ("pruned_lite", accuracy("pruned"), accuracy("pruned_lite")),
-            ("qat_lite", accuracy("qat"), accuracy("qat_lite")),
-            ("pruned_qat_lite", self.checkpoint_accuracy(data)?, accuracy("pruned_qat_lite")),
-        ];
-        let mut dense_zeros = Vec::new();
-        for (model, file) in [("pruned_lite", "pruned.pnj"), ("pruned_qat_lite", "pruned_qat.pnj")]
-        {
-            let (zeros, elements) = self.dense_zeros(file)?;
-            dense_zeros.push((model, zeros, elements));
-        }
+        let lowered = self.lowered(&tables[1])?;
+        let dense_zeros = self.dense_zeros()?;
         let mut notes = Vec::new();
         for (name, checkpoint, file) in &lowered {
             notes.push(format!("{name}: accuracy {file:.4}, of its checkpoint {checkpoint:.4}"));
         }
-        for (name, zeros, elements) in &dense_zeros {
-            let percent = 100.0 * *zeros as f64 / *elements as f64;
-            notes.push(format!(
-                "{name}: {zeros} of {elements} dense weights are zero ({percent:.1} %)"
-            ));
+        for (name, counts) in &dense_zeros {
+            let texts: Vec<String> = counts.iter().map(bars::zeros).collect();
+            notes.push(format!("{name}: zeros in the dense kernel: {}", texts.join(", ")));
         }
         let missed = bars::missed(&Found { table_2: &tables[1], lowered, dense_zeros });
         let of = |row: usize| &measured[1][row][0];
@@ -206,7 +207,7 @@ impl Run<'_> {
         let report = Report {
             tables,
             host,
-            commit: host::commit(self.root),
+            commit,
             seeds: self.args.seeds as usize,
             recipe: recipe::lines(self.args.quick),
             notes,
@@ -214,17 +215,26 @@ impl Run<'_> {
         Ok((report, missed))
     }
 
-    /// Mean accuracy of the pruned and quantization-aware checkpoints, which are no row of a table.
-    fn checkpoint_accuracy(&self, data: &Path) -> Result<f64> {
+    /// Each lowered model with the mean accuracy of its checkpoint and of its file; two of those files are no row of a
+    /// table.
+    fn lowered(&self, table_2: &[Row]) -> Result<Vec<(&'static str, f64, f64)>> {
+        let row = |model: &str| {
+            table_2.iter().find(|r| r.model == model).map_or(f64::NAN, |r| r.accuracy)
+        };
+        Ok(vec![
+            ("baseline_lite", row("baseline"), self.accuracy("baseline.pnj")?),
+            ("pruned_lite", row("pruned"), row("pruned_lite")),
+            ("qat_lite", row("qat"), row("qat_lite")),
+            ("pruned_qat_lite", self.accuracy("pruned_qat.safetensors")?, row("pruned_qat_lite")),
+        ])
+    }
+
+    /// Mean accuracy of a file over the seeds.
+    fn accuracy(&self, file: &str) -> Result<f64> {
         let of = |seed| -> Result<f64> {
-            let path = self.models(seed).join("pruned_qat.safetensors");
-            let args = [
-                OsStr::new("eval"),
-                path.as_os_str(),
-                OsStr::new("--data"),
-                data.as_os_str(),
-                OsStr::new("--json"),
-            ];
+            let path = self.models(seed).join(file);
+            let mut args = vec![OsStr::new("eval"), path.as_os_str(), OsStr::new("--data")];
+            args.extend([self.data.as_os_str(), OsStr::new("--json")]);
             let found: Value = self.penjing.json(&args)?;
             found["accuracy"].as_f64().context("penjing eval --json: no accuracy")
         };
@@ -232,9 +242,16 @@ impl Run<'_> {
         Ok(measure::mean(&all))
     }
 
-    /// Zeros and elements of the last kernel of the first seed's model.
-    fn dense_zeros(&self, file: &str) -> Result<(u64, u64)> {
-        let path = self.models(0).join(file);
+    /// Zeros and elements of the last kernel of the lowered pruned models, seed by seed.
+    fn dense_zeros(&self) -> Result<Vec<DenseZeros>> {
+        let of = |file: &str| (0..self.args.seeds).map(|s| self.last_kernel(s, file)).collect();
+        let (pruned, pruned_qat): (Result<_>, Result<_>) = (of("pruned.pnj"), of("pruned_qat.pnj"));
+        Ok(vec![("pruned_lite", pruned?), ("pruned_qat_lite", pruned_qat?)])
+    }
+
+    /// Zeros and elements of the last kernel of a model.
+    fn last_kernel(&self, seed: u32, file: &str) -> Result<(u64, u64)> {
+        let path = self.models(seed).join(file);
         let found: Value =
             self.penjing.json(&[OsStr::new("inspect"), path.as_os_str(), OsStr::new("--json")])?;
         let kernels = found["nodes"].as_array().context("penjing inspect --json: no nodes")?;
@@ -244,6 +261,24 @@ impl Run<'_> {
             anyhow::bail!("{}: penjing inspect --json shows no kernel", path.display());
         };
         Ok((elements - nnz, elements))
+    }
+}
+
+/// A folder that the user named from where they are, or one of the workspace's.
+fn absolute(named: Option<&Path>, root: &Path, default: &str) -> Result<PathBuf> {
+    match named {
+        Some(path) => std::path::absolute(path).with_context(|| path.display().to_string()),
+        None => Ok(root.join(default)),
+    }
+}
+
+/// Removes what an earlier run left, so that a run that fails leaves no results that look like its own.
+fn remove(path: &Path) -> Result<()> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(error).with_context(|| path.display().to_string())
+        }
+        _ => Ok(()),
     }
 }
 

@@ -61,7 +61,8 @@ impl Report {
         text += "Accuracy and its standard deviation are over seeds; seconds are the warm median (the first pass, with cold \
                  caches, beside it); speed-up and size ratio are against the same table's first row. Unlowered rows run in \
                  the training framework, with their checkpoint files as sizes; the article's sizes are of zipped files.\n\n";
-        text += &format!("Seeds 0..{}. Recipe, chosen on validation data:\n\n", self.seeds);
+        let seeds: Vec<String> = (0..self.seeds).map(|seed| seed.to_string()).collect();
+        text += &format!("Seeds: {}. Recipe, chosen on validation data:\n\n", seeds.join(", "));
         for line in &self.recipe {
             text += &format!("    {line}\n");
         }
@@ -144,12 +145,8 @@ fn body(number: &str, rows: &[Row]) -> Vec<[String; 8]> {
 
 /// Three significant digits.
 fn seconds(s: f64) -> String {
-    match s {
-        s if s >= 1.0 => format!("{s:.2}"),
-        s if s >= 0.1 => format!("{s:.3}"),
-        s if s >= 0.01 => format!("{s:.4}"),
-        s => format!("{s:.6}"),
-    }
+    let decimals = if s > 0.0 { (2.0 - s.log10().floor()).clamp(0.0, 9.0) as usize } else { 0 };
+    format!("{s:.decimals$}")
 }
 
 fn markdown_table(number: &str, rows: &[Row]) -> String {
@@ -190,6 +187,12 @@ mod tests {
         );
         assert_eq!((&body[3][7][..], &body[3][6][..]), ("article", "24851"));
         assert!(markdown_table("3", &rows).lines().all(|l| l.matches('|').count() == 9));
+    }
+
+    #[test]
+    fn seconds_have_three_significant_digits() {
+        let shown = [3.528, 0.3200, 0.0721, 0.00499, 0.000_164_2, 0.0].map(seconds);
+        assert_eq!(shown, ["3.53", "0.320", "0.0721", "0.00499", "0.000164", "0"]);
     }
 
     #[test]

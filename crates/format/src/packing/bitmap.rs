@@ -174,7 +174,7 @@ pub struct Row<'a, T> {
 }
 
 impl<T: Element> Row<'_, T> {
-    pub(super) fn take(&mut self, column: u32) -> Option<T> {
+    pub(super) fn at(&mut self, column: u32) -> Option<T> {
         let element = self.start.checked_add(usize::try_from(column).ok()?)?;
         if element < self.at || element >= self.end {
             return None;

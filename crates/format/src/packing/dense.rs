@@ -79,7 +79,7 @@ pub struct Row<'a, T> {
 }
 
 impl<T: Element> Row<'_, T> {
-    pub(super) fn take(&mut self, column: u32) -> Option<T> {
+    pub(super) fn at(&mut self, column: u32) -> Option<T> {
         if column < self.column {
             return None;
         }

@@ -5,7 +5,7 @@
 use crate::dtype::DataType;
 
 /// A little-endian number of the file.
-pub trait Scalar: Copy + Default + 'static {
+pub trait Scalar: Copy + Default + core::fmt::Debug + 'static {
     /// Bytes.
     const SIZE: usize;
 

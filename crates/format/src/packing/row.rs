@@ -17,7 +17,7 @@ use super::{Packed, bitmap, dense};
 
 /// A cursor over one row: yields (column, value) of its non-zero elements, columns ascending. Copying it is cheap.
 ///
-/// To walk by input feature, keep one cursor a row and [`take`](Self::take) column 0 of each, then column 1 of each, and so on.
+/// To walk by input feature, keep one cursor a row and [`at`](Self::at) column 0 of each, then column 1 of each, and so on.
 #[derive(Clone, Copy, Debug)]
 pub enum Row<'a, T> {
     /// Of a dense constant.
@@ -29,10 +29,10 @@ pub enum Row<'a, T> {
 impl<T: Element> Row<'_, T> {
     /// The element at `column` if it is not zero, and moves past it. `None` as well for columns passed before.
     #[inline]
-    pub fn take(&mut self, column: u32) -> Option<T> {
+    pub fn at(&mut self, column: u32) -> Option<T> {
         match self {
-            Row::Dense(row) => row.take(column),
-            Row::Bitmap(row) => row.take(column),
+            Row::Dense(row) => row.at(column),
+            Row::Bitmap(row) => row.at(column),
         }
     }
 }

@@ -233,7 +233,7 @@ impl<'a> Biases<'a> {
     /// `|bias|` of a channel; channels must ascend.
     fn magnitude(&mut self, channel: usize) -> u64 {
         fn take<T: Element + Into<i64>>(row: &mut Row<'_, T>, channel: usize) -> u64 {
-            let value = u32::try_from(channel).ok().and_then(|channel| row.take(channel));
+            let value = u32::try_from(channel).ok().and_then(|channel| row.at(channel));
             value.map_or(0, |value| value.into().unsigned_abs())
         }
         match self {

@@ -194,18 +194,22 @@ pub(crate) fn check(model: &Model, images: &Data, results: &Data, n: usize, slac
     let output_len = model.outputs().next().unwrap().shape.elements().unwrap();
     for index in 0..n {
         let want = reference::run(&model.view(), &[images.image(index, input_len)]).unwrap();
-        let found = results.image(index, output_len);
-        match (&want[0], &found) {
-            (Tensor::Codes(want), Tensor::Codes(found)) => assert_eq!(found, want, "image {index}"),
-            (Tensor::Reals(want, tolerances), Tensor::Reals(found, _)) => {
-                assert_eq!(want.len(), found.len());
-                for (i, ((w, f), t)) in want.iter().zip(found).zip(tolerances).enumerate() {
-                    let error = (f64::from(*w) - f64::from(*f)).abs();
-                    assert!(error <= t * slack, "image {index}, element {i}: {f}, expected {w}");
-                }
+        agree(&results.image(index, output_len), &want[0], slack);
+    }
+}
+
+/// Holds one image's result against the oracle's.
+pub(crate) fn agree(found: &Tensor, want: &Tensor, slack: f64) {
+    match (want, found) {
+        (Tensor::Codes(want), Tensor::Codes(found)) => assert_eq!(found, want),
+        (Tensor::Reals(want, tolerances), Tensor::Reals(found, _)) => {
+            assert_eq!(want.len(), found.len());
+            for (i, ((w, f), t)) in want.iter().zip(found).zip(tolerances).enumerate() {
+                let error = (f64::from(*w) - f64::from(*f)).abs();
+                assert!(error <= t * slack, "element {i}: {f}, expected {w}");
             }
-            _ => panic!("the oracle and the session differ in type"),
         }
+        _ => panic!("the oracle and the session differ in type"),
     }
 }
 

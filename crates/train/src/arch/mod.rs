@@ -1,7 +1,7 @@
 //! Vector kernels of training and the choice of the instruction set that runs them.
 //!
-//! Every kernel is one generic body over [`simd::Simd`]; [`Isa::dispatch`] compiles it once an instruction set and enters
-//! the right copy. Everything here is single-threaded: sums never depend on a thread count. What is *not* here: tensors,
+//! Every kernel is one generic body over `simd::Simd`; `Isa::dispatch` compiles it once an instruction set and enters the
+//! right copy. Everything here is single-threaded: sums never depend on a thread count. What is *not* here: tensors,
 //! shapes and autograd (`ops`), and integer arithmetic (`penjing_quant`).
 
 use std::cell::Cell;

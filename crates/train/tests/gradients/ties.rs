@@ -97,6 +97,38 @@ fn the_fused_op_equals_the_separate_ones_at_ties() {
 }
 
 #[test]
+fn blank_parts_of_an_image_count_as_zeros() {
+    let (conv, pool) = (window([3, 3], [1, 1], [0; 4]), window([2, 2], [2, 2], [0; 4]));
+    let dims = [3, 13, 14, 1];
+    // A figure in the middle of each image and, in the second, nothing at all: whole patches are zero, some of them -0.0.
+    let mut image = Numbers(51).integers(&dims, 1, 3);
+    for (i, v) in image.data.iter_mut().enumerate() {
+        let (n, y, x) = (i / (13 * 14), i / 14 % 13, i % 14);
+        if n == 1 || !(4..9).contains(&y) || !(5..9).contains(&x) {
+            *v = if n == 2 && y == 12 { -0.0 } else { 0.0 };
+        }
+    }
+    let x = var(&image);
+    for channels in [1, 3, 5, 8, 12, 17, 24, 33] {
+        let mut numbers = Numbers(52);
+        let w = var(&numbers.integers(&[channels, 3, 3, 1], -2, 2));
+        let b = var(&numbers.integers(&[channels], -1, 1));
+        for isa in instruction_sets() {
+            with_isa(isa, || {
+                let fused = conv_relu_pool(&x, &w, &b, &conv, &pool).unwrap();
+                let y = relu(&conv2d(&x, &w, &b, &conv).unwrap()).unwrap();
+                let separate = max_pool2d(&y, &pool).unwrap();
+                let what = format!("{channels} channels on {}", isa.name());
+                assert_eq!(to_f64(&fused), to_f64(&separate), "{what}");
+                let r = Numbers(53).integers(fused.dims(), -3, 3);
+                let of = [&x, &w, &b];
+                assert_eq!(gradient(&fused, &r, &of), gradient(&separate, &r, &of), "{what}");
+            });
+        }
+    }
+}
+
+#[test]
 fn a_flat_image_ties_everywhere_and_counts_each_window_once() {
     let (conv, pool) = (window([3, 3], [1, 1], [0; 4]), window([2, 2], [2, 2], [0; 4]));
     for isa in instruction_sets() {

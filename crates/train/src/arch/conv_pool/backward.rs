@@ -15,7 +15,7 @@ pub(crate) struct Backward<'a> {
     pub(crate) w: &'a [f32],
     /// Gradient of the pooled result, `[n, output, out_channels]`.
     pub(crate) grad: &'a [f32],
-    /// From [`Pooled`], slack included.
+    /// From the forward pass, slack included.
     pub(crate) argmax: &'a [u8],
     /// Gradient of `w`.
     pub(crate) dw: &'a mut [f32],

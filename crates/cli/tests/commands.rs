@@ -69,11 +69,13 @@ fn from_images_to_a_model_that_runs() {
     }
     assert_eq!(of_model["engine"], "penjing");
     assert_eq!(of_model["raw_bytes"], report["file_bytes"]);
-    assert!(of_model["accuracy"].as_f64().unwrap() > 0.9, "the classes are easy: {of_model}");
+    let accuracy = of_model["accuracy"].as_f64().unwrap();
+    assert!((0.8..=0.92).contains(&accuracy), "easy classes, a tenth mislabelled: {of_model}");
     for more in [&["--batch", "1"][..], &["--threads", "2"], &["--batch", "200"]] {
         assert_eq!(line(&model, more)["accuracy"], of_model["accuracy"]);
     }
-    let of_checkpoint = line(&checkpoint, &["--threads", "2"]);
+    // 33 images on two threads: shares of unequal length
+    let of_checkpoint = line(&checkpoint, &["--threads", "2", "--batch", "33"]);
     assert_eq!(of_checkpoint["engine"], "penjing-train");
     assert_eq!(of_checkpoint["accuracy"], line(&checkpoint, &[])["accuracy"]);
 

@@ -21,6 +21,15 @@ type Shared<T> = alloc::boxed::Box<T>;
 #[cfg(feature = "std")]
 const MAX_THREADS: usize = 1024;
 
+/// Threads for what [`SessionOptions::threads`] says.
+#[cfg(feature = "std")]
+fn thread_count(requested: usize) -> usize {
+    match requested {
+        0 => std::thread::available_parallelism().map_or(1, usize::from),
+        threads => threads.min(MAX_THREADS),
+    }
+}
+
 /// How a session runs.
 #[derive(Clone, Copy, Debug)]
 pub struct SessionOptions {
@@ -63,10 +72,7 @@ impl Session {
         let worker = Worker::new(&plan);
         #[cfg(feature = "std")]
         {
-            let threads = match options.threads {
-                0 => std::thread::available_parallelism().map_or(1, usize::from),
-                threads => threads.min(MAX_THREADS),
-            };
+            let threads = thread_count(options.threads);
             let pool = if threads > 1 { Some(Pool::new(&plan, threads - 1)?) } else { None };
             Ok(Self { plan, worker, pool })
         }
@@ -184,5 +190,17 @@ impl fmt::Debug for Session {
             .field("groups", &self.plan.groups.len())
             .field("arena_bytes", &self.arena_bytes())
             .finish()
+    }
+}
+
+#[cfg(all(test, feature = "std"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn absurd_thread_counts_are_cut() {
+        assert!(thread_count(0) >= 1);
+        assert_eq!([1, 2, 1024].map(thread_count), [1, 2, 1024]);
+        assert_eq!([1025, usize::MAX].map(thread_count), [MAX_THREADS; 2]);
     }
 }

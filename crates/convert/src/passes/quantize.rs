@@ -85,6 +85,15 @@ mod tests {
     }
 
     #[test]
+    fn a_huge_bias_is_cut_to_what_its_own_channel_leaves() {
+        let reals = WeightData::F32(vec![0.0, 1.0, -1.0, 1.0], Some(Granularity::PerTensor));
+        let mut weights = Weights { shape: vec![2, 2], data: reals };
+        let mut bias = Bias::F32(vec![1e9, -1e9]);
+        assert!(quantize_layer(&mut weights, &mut bias, QuantParams::PIXEL));
+        assert_eq!(bias, Bias::I32(vec![i32::MAX - 255 * 127, -(i32::MAX - 255 * 254)]));
+    }
+
+    #[test]
     fn the_bias_leaves_room_for_the_accumulator() {
         assert_eq!(bias_limit(&[127, -127]), i32::MAX - 255 * 254);
         assert_eq!(bias_limit(&vec![127; 70_000]), 0);

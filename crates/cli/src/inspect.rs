@@ -248,6 +248,7 @@ fn macs(step: &Step<'_>) -> u64 {
     };
     match &step.op {
         Op::Conv2d(c) => positions * c.weights.packed.elements() as u64,
+        Op::DepthwiseConv2d(c) => positions * c.weights.packed.elements() as u64,
         Op::FullyConnected(f) => f.weights.packed.elements() as u64,
         _ => 0,
     }

@@ -1,6 +1,6 @@
 //! Plain attributes of ops that the reader, the writer and shape inference share. The ops themselves are in `read` and `write`.
 
-use crate::shape::MAX_RANK;
+use crate::shape::{MAX_RANK, Shape};
 
 /// Function applied to an op's result; of integers, after requantization (`Relu` clamps below at the output's zero point).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -29,6 +29,26 @@ impl Activation {
             0 => Some(Activation::None),
             1 => Some(Activation::Relu),
             _ => None,
+        }
+    }
+}
+
+/// Which dimension of an op's weights counts its output channels, and so its biases and scales.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ChannelAxis {
+    /// Of a convolution's `[O, KH, KW, I]` and a dense layer's `[out, in]`.
+    First,
+    /// Of a depthwise convolution's `[1, KH, KW, O]`.
+    Last,
+}
+
+impl ChannelAxis {
+    /// Output channels of weights of this shape; `None` where they have no dimension.
+    #[must_use]
+    pub fn channels(self, weights: Shape) -> Option<u32> {
+        match self {
+            ChannelAxis::First => weights.first(),
+            ChannelAxis::Last => weights.last(),
         }
     }
 }

@@ -20,6 +20,18 @@ pub enum ShapeError {
         /// Its shape.
         found: Shape,
     },
+    /// Weights that no depthwise convolution has: their first dimension must be 1.
+    Depthwise {
+        /// Their shape.
+        found: Shape,
+    },
+    /// The output channels of a depthwise convolution are not a whole multiple of the input's channels.
+    DepthMultiplier {
+        /// The input's last dimension.
+        input: u32,
+        /// The weights' last dimension.
+        output: u32,
+    },
     /// The input's channels or features are not the weights' last dimension.
     Channels {
         /// The weights' last dimension.
@@ -62,6 +74,12 @@ impl fmt::Display for ShapeError {
         match self {
             Self::Rank { of, expected, found } => {
                 write!(f, "{of}: expected {expected} dimensions, found {found}")
+            }
+            Self::Depthwise { found } => {
+                write!(f, "weights: expected [1, height, width, channels], found {found}")
+            }
+            Self::DepthMultiplier { input, output } => {
+                write!(f, "channels: expected a multiple of the input's {input}, found {output}")
             }
             Self::Channels { expected, found } => {
                 write!(f, "channels: the weights expect {expected}, the input has {found}")
@@ -127,6 +145,37 @@ pub fn conv2d(
     if channels != in_channels {
         return Err(ShapeError::Channels { expected: in_channels, found: channels });
     }
+    let out_h = window_positions(h, padding.top, padding.bottom, kernel_h, dilation[0], stride[0])?;
+    let out_w = window_positions(w, padding.left, padding.right, kernel_w, dilation[1], stride[1])?;
+    checked([n, out_h, out_w, out_channels].into())
+}
+
+/// Output channels that read one input channel of a depthwise convolution: output channel `o` reads input channel `o / this`.
+///
+/// # Errors
+/// [`ShapeError::DepthMultiplier`] where it is not whole, or 0.
+pub fn depth_multiplier(in_channels: u32, out_channels: u32) -> Result<u32, ShapeError> {
+    let error = ShapeError::DepthMultiplier { input: in_channels, output: out_channels };
+    match (out_channels.checked_rem(in_channels), out_channels.checked_div(in_channels)) {
+        (Some(0), Some(multiplier @ 1..)) => Ok(multiplier),
+        _ => Err(error),
+    }
+}
+
+/// `[N, H, W, I]` by weights `[1, KH, KW, O]` to `[N, H', W', O]`, where `O` is a multiple of `I`. `stride` and `dilation`
+/// are (h, w).
+pub fn depthwise_conv2d(
+    input: Shape,
+    weights: Shape,
+    stride: [u32; 2],
+    dilation: [u32; 2],
+    padding: Padding,
+) -> Result<Shape, ShapeError> {
+    let [n, h, w, in_channels] = rank_4("input", input)?;
+    let [1, kernel_h, kernel_w, out_channels] = rank_4("weights", weights)? else {
+        return Err(ShapeError::Depthwise { found: weights });
+    };
+    depth_multiplier(in_channels, out_channels)?;
     let out_h = window_positions(h, padding.top, padding.bottom, kernel_h, dilation[0], stride[0])?;
     let out_w = window_positions(w, padding.left, padding.right, kernel_w, dilation[1], stride[1])?;
     checked([n, out_h, out_w, out_channels].into())
@@ -258,6 +307,33 @@ mod tests {
         let wide = Shape::from([1, 65_535, 65_535, 1]);
         let many = Shape::from([9, 1, 1, 1]);
         assert_eq!(conv2d(wide, many, [1, 1], [1, 1], padding(0)), Err(ShapeError::Overflow));
+    }
+
+    #[test]
+    fn depthwise_keeps_or_multiplies_channels() {
+        let conv = |input: Shape, weights: Shape, stride, dilation, pads| {
+            depthwise_conv2d(input, weights, stride, dilation, padding(pads))
+        };
+        let input = Shape::from([7, 49, 10, 64]);
+        let one = conv(input, [1, 3, 3, 64].into(), [1, 1], [1, 1], 1);
+        assert_eq!(one, Ok([7, 49, 10, 64].into()));
+        let three = conv(input, [1, 10, 4, 192].into(), [2, 1], [1, 3], 0);
+        assert_eq!(three, Ok([7, 20, 1, 192].into()));
+        for (output, expected) in [(64, Some(1)), (192, Some(3)), (32, None), (96, None), (0, None)]
+        {
+            let error = ShapeError::DepthMultiplier { input: 64, output };
+            assert_eq!(depth_multiplier(64, output), expected.ok_or(error));
+            let shape = conv(input, [1, 1, 1, output].into(), [1, 1], [1, 1], 0);
+            assert_eq!(shape.is_ok(), expected.is_some());
+        }
+        assert!(depth_multiplier(0, 4).is_err());
+        let ohwi = Shape::from([64, 3, 3, 64]);
+        let error = ShapeError::Depthwise { found: ohwi };
+        assert_eq!(conv(input, ohwi, [1, 1], [1, 1], 0), Err(error));
+        let rank = conv(input, [1, 3, 64].into(), [1, 1], [1, 1], 0);
+        assert!(matches!(rank, Err(ShapeError::Rank { of: "weights", expected: 4, .. })));
+        let tall = conv(input, [1, 50, 1, 64].into(), [1, 1], [1, 1], 0);
+        assert_eq!(tall, Err(ShapeError::WindowTooLarge { window: 50, padded: 49 }));
     }
 
     #[test]

@@ -23,15 +23,15 @@ mod shape;
 #[cfg(feature = "write")]
 pub mod write;
 
-pub use attributes::{Activation, Padding, ReshapeTarget};
+pub use attributes::{Activation, ChannelAxis, Padding, ReshapeTarget};
 pub use dtype::DataType;
 pub use error::{Error, Fault, Owner, Place};
 pub use infer::ShapeError;
 pub use packing::{Packed, PackingError};
 pub use penjing_quant::QuantParams;
 pub use read::{
-    Constant, Conv2d, FullyConnected, MaxPool2d, ModelView, Node, Op, Reshape, Scales, Step,
-    TensorType, Value, Walk,
+    Constant, Conv2d, DepthwiseConv2d, FullyConnected, MaxPool2d, ModelView, Node, Op, Reshape,
+    Scales, Step, TensorType, Value, Walk,
 };
 pub use shape::{MAX_RANK, Shape};
 

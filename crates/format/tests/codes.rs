@@ -5,9 +5,11 @@
 
 mod common;
 
-use penjing_format::write::{Constant, Model, Node, Op, PackingChoice, Value, WriteError};
+use penjing_format::write::{
+    Constant, DepthwiseConv2d, Model, Node, Op, PackingChoice, Value, WriteError,
+};
 use penjing_format::{
-    DataType, Error, MaxPool2d, ModelView, PackingError, Padding, QuantParams, read,
+    Activation, DataType, Error, MaxPool2d, ModelView, PackingError, Padding, QuantParams, read,
 };
 
 // Field ids of schemas/model.fbs; of a union, the value's, and its code's is one less.
@@ -174,14 +176,34 @@ fn every_number_of_an_op_has_its_own_field() {
     let mut conv = common::conv(Constant::f32([1, 2, 2, 1].into(), vec![1.0; 4]), None);
     (conv.stride, conv.dilation, conv.padding) = (stride, dilation, padding);
     let pool = Op::MaxPool2d(MaxPool2d { window, stride, padding });
+    // Paddings the other way about, so that neither op can pass for the other.
+    let turned = Padding { top: 6, bottom: 5, left: 2, right: 1 };
+    let depthwise = DepthwiseConv2d {
+        weights: Constant::f32([1, 2, 2, 3].into(), vec![1.0; 12]),
+        bias: None,
+        stride: [4, 3],
+        dilation: [11, 10],
+        padding: turned,
+        activation: Activation::Relu,
+    };
     let mut model = common::article_f32(0);
-    model.inputs[0].shape = Some([1, 60, 60, 1].into());
-    model.nodes = vec![Node::new(Op::Conv2d(conv), None), Node::new(pool, None)];
+    model.inputs[0].shape = Some([1, 120, 120, 1].into());
+    model.nodes = vec![
+        Node::new(Op::Conv2d(conv), None),
+        Node::new(pool, None),
+        Node::new(Op::DepthwiseConv2d(depthwise), None),
+    ];
     let bytes = model.to_bytes(PackingChoice::Auto).unwrap();
 
     let view = ModelView::open(&bytes).unwrap();
     let ops: Vec<_> = view.walk().map(|step| step.unwrap().op).collect();
-    let [read::Op::Conv2d(conv), read::Op::MaxPool2d(pool)] = ops[..] else { panic!("{ops:?}") };
+    let [read::Op::Conv2d(conv), read::Op::MaxPool2d(pool), read::Op::DepthwiseConv2d(depthwise)] =
+        ops[..]
+    else {
+        panic!("{ops:?}")
+    };
+    assert_eq!((depthwise.stride, depthwise.dilation), ([4, 3], [11, 10]));
+    assert_eq!((depthwise.padding, depthwise.activation), (turned, Activation::Relu));
     assert_eq!((conv.stride, conv.dilation, conv.padding), (stride, dilation, padding));
     assert_eq!(pool, MaxPool2d { window, stride, padding });
 
@@ -194,8 +216,35 @@ fn every_number_of_an_op_has_its_own_field() {
     assert_eq!([pool.stride_h(), pool.stride_w()], [3, 4]);
     let pads = [conv.pad_top(), conv.pad_bottom(), conv.pad_left(), conv.pad_right()];
     assert_eq!(pads, [1, 2, 5, 6]);
+    let depthwise = nodes.get(2).op_as_depthwise_conv_2d().unwrap();
+    assert_eq!([depthwise.stride_h(), depthwise.stride_w()], [4, 3]);
+    assert_eq!([depthwise.dilation_h(), depthwise.dilation_w()], [11, 10]);
+    let (top, bottom) = (depthwise.pad_top(), depthwise.pad_bottom());
+    assert_eq!([top, bottom, depthwise.pad_left(), depthwise.pad_right()], [6, 5, 2, 1]);
+    assert_eq!(nodes.get(2).op_type(), flatc::Op(7));
     let pads = [pool.pad_top(), pool.pad_bottom(), pool.pad_left(), pool.pad_right()];
     assert_eq!(pads, [1, 2, 5, 6]);
+}
+
+/// A bias has one element an output channel wherever the op keeps its channels, so no file need state its shape.
+#[test]
+fn biases_leave_their_shapes_out() {
+    use penjing_format::write::generated::penjing as flatc;
+    for (model, node) in [
+        (common::article_int8(800), 0),
+        (common::article_int8(800), 3),
+        (common::small_depthwise(), 0),
+    ] {
+        let bytes = model.to_bytes(PackingChoice::Auto).unwrap();
+        let nodes = flatc::root_as_model(&bytes).unwrap().nodes().unwrap();
+        let node = nodes.get(node);
+        let bias = match node.op_type() {
+            flatc::Op::Conv2d => node.op_as_conv_2d().unwrap().bias(),
+            flatc::Op::DepthwiseConv2d => node.op_as_depthwise_conv_2d().unwrap().bias(),
+            _ => node.op_as_fully_connected().unwrap().bias(),
+        };
+        assert!(bias.unwrap().shape().is_none(), "{:?}", node.op_type());
+    }
 }
 
 fn refusal(mut model: Model, alter: impl Fn(&mut Model)) -> Error {

@@ -1,5 +1,5 @@
-//! Our reader against flatc's generated one, over valid files, every truncation and every single-bit flip of two small
-//! models: ours never panics, what ours accepts the generated verifier accepts, and both then read the same.
+//! Our reader against flatc's generated one, over valid files, every truncation and every single-bit flip of three
+//! small models: ours never panics, what ours accepts the generated verifier accepts, and both then read the same.
 #![cfg(feature = "write")]
 
 mod common;
@@ -64,6 +64,20 @@ fn compare_op(ours: Op<'_>, theirs: flatc::Node<'_>, what: &str) {
             compare_constant(&ours.weights, theirs.weights().expect("checked"), what);
             assert_eq!(ours.bias.is_some(), theirs.bias().is_some(), "{what}");
         }
+        Op::DepthwiseConv2d(ours) => {
+            let theirs = theirs.op_as_depthwise_conv_2d().expect("the same union");
+            let stride = [theirs.stride_h(), theirs.stride_w()].map(u32::from);
+            let dilation = [theirs.dilation_h(), theirs.dilation_w()].map(u32::from);
+            assert_eq!((ours.stride, ours.dilation), (stride, dilation), "{what}");
+            assert_eq!(ours.padding.right, u32::from(theirs.pad_right()), "{what}");
+            assert_eq!(ours.padding.top, u32::from(theirs.pad_top()), "{what}");
+            assert_eq!(ours.activation.code(), theirs.activation().0, "{what}");
+            compare_constant(&ours.weights, theirs.weights().expect("checked"), what);
+            assert_eq!(ours.bias.is_some(), theirs.bias().is_some(), "{what}");
+            if let (Some(ours), Some(theirs)) = (ours.bias, theirs.bias()) {
+                compare_constant(&ours, theirs, what);
+            }
+        }
         Op::FullyConnected(ours) => {
             let theirs = theirs.op_as_fully_connected().expect("the same union");
             compare_constant(&ours.weights, theirs.weights().expect("checked"), what);
@@ -108,6 +122,7 @@ fn files() -> Vec<(Vec<u8>, &'static str)> {
     vec![
         (bytes(common::small_int8(), PackingChoice::Bitmap), "int8 bitmap"),
         (bytes(common::small_f32(), PackingChoice::Dense), "f32 dense"),
+        (bytes(common::small_depthwise(), PackingChoice::Bitmap), "depthwise bitmap"),
     ]
 }
 

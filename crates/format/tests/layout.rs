@@ -1,5 +1,5 @@
 //! The layer below meaning: our structural check accepts exactly what flatc's verifier accepts, on every truncation, every
-//! flipped bit and many overwritten numbers of two small models; each kind of fault is met; and a view of bytes that were
+//! flipped bit and many overwritten numbers of three small models; each kind of fault is met; and a view of bytes that were
 //! never checked answers without a panic.
 #![cfg(feature = "write")]
 
@@ -57,10 +57,11 @@ fn compare(bytes: &[u8], what: &dyn Fn() -> String) -> Option<Fault> {
     None
 }
 
-fn files() -> [Vec<u8>; 2] {
+fn files() -> [Vec<u8>; 3] {
     [
         common::small_int8().to_bytes(PackingChoice::Bitmap).unwrap(),
         common::small_f32().to_bytes(PackingChoice::Dense).unwrap(),
+        common::small_depthwise().to_bytes(PackingChoice::Auto).unwrap(),
     ]
 }
 

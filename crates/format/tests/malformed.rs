@@ -4,8 +4,8 @@
 
 mod common;
 
-use penjing_format::write::{ConstantData, Model, Op, PackingChoice, WriteError};
-use penjing_format::{DataType, Error, ModelView, Padding, QuantParams, Shape};
+use penjing_format::write::{Constant, ConstantData, Model, Op, PackingChoice, WriteError};
+use penjing_format::{DataType, Error, ModelView, Padding, QuantParams, Shape, ShapeError};
 
 fn refusal(alter: impl Fn(&mut Model)) -> Error {
     let mut model = common::article_int8(800);
@@ -118,6 +118,97 @@ fn sums_that_could_leave_int32_are_named() {
         Error::Accumulator { channel: 0, .. },
         "node 3"
     );
+}
+
+/// Of `common::small_depthwise`, altered at its first convolution: 2 channels to 6 by [1, 2, 3, 6].
+fn depthwise_refusal(alter: impl Fn(&mut penjing_format::write::DepthwiseConv2d)) -> Error {
+    let mut model = common::small_depthwise();
+    assert!(model.to_bytes(PackingChoice::Auto).is_ok());
+    let Op::DepthwiseConv2d(op) = &mut model.nodes[0].op else { panic!("node 0 is depthwise") };
+    alter(op);
+    match model.to_bytes(PackingChoice::Auto) {
+        Err(WriteError::Invalid(error)) => error,
+        other => panic!("expected a refusal, found {:?}", other.map(|bytes| bytes.len())),
+    }
+}
+
+#[test]
+fn wrong_depthwise_channels_are_named() {
+    // A multiplier of 5/2, of 1/2, and weights in another order.
+    for (shape, words) in [
+        ([1, 2, 3, 5], "expected a multiple of the input's 2, found 5"),
+        ([1, 2, 3, 1], "expected a multiple of the input's 2, found 1"),
+        ([6, 2, 3, 1], "expected [1, height, width, channels], found [6, 2, 3, 1]"),
+    ] {
+        let error = depthwise_refusal(|op| {
+            let elements = shape.iter().product::<u32>() as usize;
+            op.weights = Constant::i8(shape.into(), vec![0.5], vec![1; elements]);
+            op.bias = None;
+        });
+        let Error::Shape { source, .. } = error else { panic!("{error:?}") };
+        assert!(source.to_string().contains(words), "{source}");
+        assert!(error.to_string().contains("node 0 (depthwise_conv2d)"), "{error}");
+    }
+    let error = depthwise_refusal(|op| op.weights.shape = [1, 2, 18].into());
+    assert!(matches!(error, Error::Shape { source: ShapeError::Rank { .. }, .. }), "{error:?}");
+    let error = depthwise_refusal(|op| op.dilation = [5, 1]);
+    assert!(
+        matches!(error, Error::Shape { source: ShapeError::WindowTooLarge { .. }, .. }),
+        "{error:?}"
+    );
+}
+
+/// One scale and one bias for each element of the last dimension: neither of the first, which is 1, nor of the input's.
+#[test]
+fn depthwise_scales_and_biases_are_one_an_output_channel() {
+    for scales in [0, 2, 5, 7] {
+        let error = depthwise_refusal(|op| op.weights.scales = vec![0.5; scales]);
+        let Error::Count { place, expected: 6, found } = error else { panic!("{error:?}") };
+        assert_eq!((place.field, found), ("weights.scale", scales));
+    }
+    let error = depthwise_refusal(|op| op.weights.scales[5] = -1.0);
+    assert!(matches!(error, Error::Number { index: 5, .. }), "{error:?}");
+    for biases in [1, 2, 5, 7] {
+        let error = depthwise_refusal(|op| op.bias = Some(Constant::bias(vec![3; biases])));
+        let Error::ShapeMismatch { place, expected, .. } = error else { panic!("{error:?}") };
+        assert_eq!((place.field, expected), ("bias.shape", [6].into()));
+    }
+}
+
+/// The input reaches 248 from its zero point 7. Each channel's own weights and bias count, and the last unit.
+#[test]
+fn depthwise_sums_that_could_leave_int32_are_named() {
+    let build = |packing, alter: &dyn Fn(&mut [i8], &mut [i32])| {
+        let mut model = common::small_depthwise();
+        let Op::DepthwiseConv2d(op) = &mut model.nodes[0].op else { panic!("node 0 is depthwise") };
+        let (mut weights, mut biases) = (vec![0_i8; 36], vec![0; 6]);
+        alter(&mut weights, &mut biases);
+        op.weights.data = ConstantData::I8(weights);
+        op.bias = Some(Constant::bias(biases));
+        model.to_bytes(packing)
+    };
+    // Tap t of channel c is element t * 6 + c.
+    let room = i32::MAX - 248 * (127 + 3 + 128);
+    for packing in [PackingChoice::Dense, PackingChoice::Bitmap] {
+        let with = |bias: i32| {
+            build(packing, &|weights, biases| {
+                weights.fill(1);
+                (weights[4], weights[10], weights[34]) = (127, -128, 0);
+                biases[4] = bias;
+            })
+        };
+        for bias in [room, -room] {
+            assert!(with(bias).is_ok());
+        }
+        for bias in [room + 1, -room - 1] {
+            let error = with(bias).unwrap_err();
+            let WriteError::Invalid(error) = error else { panic!("{error:?}") };
+            assert!(
+                matches!(error, Error::Accumulator { channel: 4, worst: 0x8000_0000, .. }),
+                "{error}"
+            );
+        }
+    }
 }
 
 #[test]

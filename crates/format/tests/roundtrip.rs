@@ -4,14 +4,13 @@
 
 mod common;
 
+use common::raise::raise;
 use common::{Numbers, input, integers, target};
 use penjing_format::write::{
-    Constant, ConstantData, Conv2d, FullyConnected, MaxPool2d, Model, Node, Normalization, Op,
+    Constant, Conv2d, DepthwiseConv2d, FullyConnected, MaxPool2d, Model, Node, Normalization, Op,
     PackingChoice, Reshape, Value,
 };
-use penjing_format::{
-    Activation, DataType, ModelView, Padding, QuantParams, Shape, TensorType, read,
-};
+use penjing_format::{Activation, DataType, ModelView, Padding, QuantParams, Shape, TensorType};
 use proptest::prelude::*;
 
 /// A model that grows, with the type of every value so far.
@@ -56,9 +55,14 @@ impl Grower {
         names[self.below(5) as usize].map(String::from)
     }
 
-    /// Weights for `input`, with a bias or not.
-    fn weighted(&mut self, shape: Shape, float: bool) -> (Constant, Option<Constant>) {
-        let channels = shape.first().unwrap() as usize;
+    /// Weights of `channels` output channels, with a bias or not.
+    fn weighted(
+        &mut self,
+        shape: Shape,
+        channels: u32,
+        float: bool,
+    ) -> (Constant, Option<Constant>) {
+        let channels = channels as usize;
         let zeros = [0, 300, 800, 1000][self.below(4) as usize];
         let weights = self.numbers.weights(shape.elements().unwrap(), zeros);
         let has_bias = self.below(4) != 0;
@@ -86,7 +90,9 @@ impl Grower {
         let float = ty.dtype == DataType::F32;
         let Some((op, shape)) = self.op(kind, ty.shape, float) else { return };
         let dtype = match &op {
-            Op::Conv2d(_) | Op::FullyConnected(_) if !float => DataType::I8,
+            Op::Conv2d(_) | Op::DepthwiseConv2d(_) | Op::FullyConnected(_) if !float => {
+                DataType::I8
+            }
             Op::Quantize if !float => return,
             Op::Quantize => [DataType::I8, DataType::U8][self.below(2) as usize],
             Op::Dequantize if float => return,
@@ -109,11 +115,17 @@ impl Grower {
     fn op(&mut self, kind: u32, shape: Shape, float: bool) -> Option<(Op, Shape)> {
         let activation = [Activation::None, Activation::Relu][self.below(2) as usize];
         match (kind, shape.dims()) {
-            (0, &[n, h, w, channels]) => {
-                let out = self.below(4) + 1;
+            (0 | 6, &[n, h, w, channels]) => {
+                let depthwise = kind == 6;
+                let out =
+                    if depthwise { (self.below(3) + 1) * channels } else { self.below(4) + 1 };
                 let taps = [self.below(h.min(3)) + 1, self.below(w.min(3)) + 1];
-                let (weights, bias) =
-                    self.weighted([out, taps[0], taps[1], channels].into(), float);
+                let weights = if depthwise {
+                    [1, taps[0], taps[1], out]
+                } else {
+                    [out, taps[0], taps[1], channels]
+                };
+                let (weights, bias) = self.weighted(weights.into(), out, float);
                 let padding =
                     Padding { top: self.below(2), right: self.below(3), ..Padding::default() };
                 let stride = [self.below(2) + 1, self.below(3) + 1];
@@ -121,8 +133,19 @@ impl Grower {
                 let size = |axis: usize| (padded[axis] - taps[axis]) / stride[axis] + 1;
                 let result = [n, size(0), size(1), out].into();
                 let dilation = [1, 1];
-                let op = Conv2d { weights, bias, stride, dilation, padding, activation };
-                Some((Op::Conv2d(op), result))
+                let op = if depthwise {
+                    Op::DepthwiseConv2d(DepthwiseConv2d {
+                        weights,
+                        bias,
+                        stride,
+                        dilation,
+                        padding,
+                        activation,
+                    })
+                } else {
+                    Op::Conv2d(Conv2d { weights, bias, stride, dilation, padding, activation })
+                };
+                Some((op, result))
             }
             (1, &[n, h, w, channels]) => {
                 let window = [self.below(h.min(3)) + 1, self.below(w.min(3)) + 1];
@@ -134,7 +157,7 @@ impl Grower {
             }
             (2, &[n, features]) => {
                 let out = self.below(5) + 1;
-                let (weights, bias) = self.weighted([out, features].into(), float);
+                let (weights, bias) = self.weighted([out, features].into(), out, float);
                 Some((
                     Op::FullyConnected(FullyConnected { weights, bias, activation }),
                     [n, out].into(),
@@ -196,7 +219,9 @@ impl Grower {
             value.shape = None;
             let inferred = match node.op {
                 Op::MaxPool2d(_) | Op::Reshape(_) | Op::Dequantize => true,
-                Op::Conv2d(_) | Op::FullyConnected(_) => value.dtype == Some(DataType::F32),
+                Op::Conv2d(_) | Op::DepthwiseConv2d(_) | Op::FullyConnected(_) => {
+                    value.dtype == Some(DataType::F32)
+                }
                 Op::Quantize => false,
             };
             if inferred {
@@ -213,83 +238,6 @@ fn stated(ty: TensorType) -> Value {
         dtype: Some(ty.dtype),
         quantization: ty.quantization,
     }
-}
-
-/// What a file holds, as the writer's structs, with implied edges and outputs spelled out.
-fn raise(view: ModelView<'_>) -> Model {
-    let value = |value: read::Value<'_>| Value {
-        name: value.name.map(String::from),
-        shape: value.shape,
-        dtype: value.dtype,
-        quantization: value.quantization,
-    };
-    let node = |node: read::Node<'_>| Node {
-        op: raise_op(node.op().unwrap()),
-        inputs: node.inputs().collect(),
-        value: node.value().map(value),
-        name: node.name().map(String::from),
-    };
-    Model {
-        producer: view.producer().map(String::from),
-        inputs: view.inputs().map(value).collect(),
-        nodes: view.nodes().map(node).collect(),
-        outputs: view.outputs().collect(),
-        labels: view.labels().map_or(vec![], |labels| labels.iter().map(String::from).collect()),
-        normalization: view.normalization().map(|normalization| Normalization {
-            mean: normalization.mean.iter().collect(),
-            std: normalization.std.iter().collect(),
-        }),
-    }
-}
-
-fn raise_op(op: read::Op<'_>) -> Op {
-    match op {
-        read::Op::Conv2d(op) => Op::Conv2d(Conv2d {
-            weights: raise_constant(op.weights),
-            bias: op.bias.map(raise_constant),
-            stride: op.stride,
-            dilation: op.dilation,
-            padding: op.padding,
-            activation: op.activation,
-        }),
-        read::Op::FullyConnected(op) => Op::FullyConnected(FullyConnected {
-            weights: raise_constant(op.weights),
-            bias: op.bias.map(raise_constant),
-            activation: op.activation,
-        }),
-        read::Op::MaxPool2d(op) => Op::MaxPool2d(op),
-        read::Op::Reshape(op) => Op::Reshape(op),
-        read::Op::Quantize => Op::Quantize,
-        read::Op::Dequantize => Op::Dequantize,
-    }
-}
-
-fn raise_constant(constant: read::Constant<'_>) -> Constant {
-    let len = constant.packed.elements();
-    let mut wide = vec![0; len];
-    let data = match constant.dtype {
-        DataType::F32 => {
-            let mut data = vec![0.0; len];
-            constant.packed.expand_f32(&mut data).unwrap();
-            ConstantData::F32(data)
-        }
-        DataType::I8 => {
-            let mut data = vec![0; len];
-            constant.packed.expand_i8(&mut data).unwrap();
-            ConstantData::I8(data)
-        }
-        DataType::I16 => {
-            constant.packed.expand_i32(&mut wide).unwrap();
-            ConstantData::I16(wide.into_iter().map(|bias| bias.try_into().unwrap()).collect())
-        }
-        DataType::I32 => {
-            constant.packed.expand_i32(&mut wide).unwrap();
-            ConstantData::I32(wide)
-        }
-        DataType::U8 => panic!("no constant is of u8"),
-    };
-    let scales = (0..constant.scales.len()).map(|channel| constant.scales.get(channel)).collect();
-    Constant { shape: constant.shape, scales, data }
 }
 
 /// The model with implied edges and outputs spelled out.
@@ -327,7 +275,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(300))]
 
     #[test]
-    fn what_is_written_is_read(seed in any::<u64>(), kinds in prop::collection::vec(0_u32..6, 0..12)) {
+    fn what_is_written_is_read(seed in any::<u64>(), kinds in prop::collection::vec(0_u32..7, 0..12)) {
         let mut grower = Grower::new(seed);
         for kind in kinds {
             grower.grow(kind);

@@ -3,7 +3,7 @@
 //! It states docs/numerics.md in its own words: it calls neither `penjing_quant` nor `ops`, `arch` or `operand`, so that a mistake there
 //! cannot hide here. Shapes come from the file's walk. Tests hold every kernel against it; nothing runs models with it.
 
-use penjing_format::read::{self, Conv2d, FullyConnected, MaxPool2d, Step};
+use penjing_format::read::{self, Conv2d, DepthwiseConv2d, FullyConnected, MaxPool2d, Step};
 use penjing_format::{Activation, Constant, DataType, Error, ModelView, Padding, TensorType};
 
 /// One image of a tensor, row-major.
@@ -65,6 +65,12 @@ fn run_step(step: &Step<'_>, input: &Tensor) -> Tensor {
     match &step.op {
         read::Op::Conv2d(op) => weighted(
             &conv_taps(op, from, to),
+            (&op.weights, op.bias.as_ref(), op.activation),
+            (from, to),
+            input,
+        ),
+        read::Op::DepthwiseConv2d(op) => weighted(
+            &depthwise_taps(op, from, to),
             (&op.weights, op.bias.as_ref(), op.activation),
             (from, to),
             input,
@@ -163,6 +169,29 @@ fn conv_taps(op: &Conv2d<'_>, from: &TensorType, to: &TensorType) -> Vec<Taps> {
     outputs
 }
 
+/// Weights `[1, KH, KW, O]`: output channel o reads input channel o / multiplier, where the input has O / multiplier of them.
+fn depthwise_taps(op: &DepthwiseConv2d<'_>, from: &TensorType, to: &TensorType) -> Vec<Taps> {
+    let ([_, h, w, channels], [_, out_h, out_w, out_c]) = (dims4(from), dims4(to));
+    let [_, kernel_h, kernel_w, _] = op.weights.shape.as_4d().expect("rank 4").map(|d| d as usize);
+    let Padding { top, left, .. } = op.padding;
+    let multiplier = out_c / channels;
+    let mut outputs = Vec::new();
+    for (y, x, o) in positions(out_h, out_w, out_c) {
+        let mut taps = Vec::new();
+        for (r, s, c) in positions(kernel_h, kernel_w, channels) {
+            let row = tap_index(y, r, op.stride[0], op.dilation[0], top, h);
+            let column = tap_index(x, s, op.stride[1], op.dilation[1], left, w);
+            if let (Some(row), Some(column)) = (row, column)
+                && c == o / multiplier
+            {
+                taps.push(((row * w + column) * channels + c, (r * kernel_w + s) * out_c + o));
+            }
+        }
+        outputs.push((o, taps));
+    }
+    outputs
+}
+
 fn positions(a: usize, b: usize, c: usize) -> impl Iterator<Item = (usize, usize, usize)> {
     (0..a).flat_map(move |i| (0..b).flat_map(move |j| (0..c).map(move |k| (i, j, k))))
 }
@@ -179,11 +208,12 @@ fn weighted(
     input: &Tensor,
 ) -> Tensor {
     let elements = weights.packed.elements();
+    let channels = to.shape.last().expect("channels") as usize;
     let relu = activation == Activation::Relu;
     if weights.dtype == DataType::F32 {
         let mut w = vec![0.0; elements];
         weights.packed.expand_f32(&mut w).expect("f32 weights");
-        let mut b = vec![0.0; weights.shape.first().expect("channels") as usize];
+        let mut b = vec![0.0; channels];
         if let Some(bias) = bias {
             bias.packed.expand_f32(&mut b).expect("f32 bias");
         }
@@ -191,7 +221,7 @@ fn weighted(
     }
     let mut w = vec![0; elements];
     weights.packed.expand_i8(&mut w).expect("i8 weights");
-    let mut b = vec![0; weights.shape.first().expect("channels") as usize];
+    let mut b = vec![0; channels];
     if let Some(bias) = bias {
         bias.packed.expand_i32(&mut b).expect("integer bias");
     }
@@ -250,6 +280,93 @@ fn max_pool(op: &MaxPool2d, from: &TensorType, to: &TensorType, input: &Tensor) 
                 })
                 .unzip();
             Tensor::Reals(best, tolerance)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use penjing_format::QuantParams;
+    use penjing_format::write::{self, Constant, Node, Op, PackingChoice, Value};
+
+    /// `bias + sum (x - zero_point) * w` of [`model`] by hand, [2, 2, 4]: rows 1 and 3, columns 1 and 3 are read, before them
+    /// lies padding. Channels 0 and 1 read input channel 0, channels 2 and 3 read input channel 1.
+    const SUMS: [i32; 16] =
+        [-3, -7, -63, 38, -14, -20, -71, 74, 19, 27, 997, -274, 38, 26, -255, -457];
+
+    /// [1, 2, 2, 4].
+    const WEIGHTS: [i8; 16] = [1, 2, 3, -1, -2, 1, 0, 1, 3, -1, 2, 5, 4, 7, -10, 3];
+    const BIASES: [i32; 4] = [1, 0, -3, 20];
+
+    /// [4, 4, 2]; `other` is what no window reads.
+    fn image(other: i8) -> Vec<i8> {
+        let mut image = vec![other; 32];
+        for ((y, x), pixel) in
+            [((1, 1), [-1, 6]), ((1, 3), [-3, 8]), ((3, 1), [4, -100]), ((3, 3), [5, 7])]
+        {
+            image[(y * 4 + x) * 2..][..2].copy_from_slice(&pixel);
+        }
+        image
+    }
+
+    /// Multiplier 2, stride 2, dilation 2, a row and a column of padding.
+    fn model(reals: bool, activation: Activation) -> Vec<u8> {
+        let shape = [1, 2, 2, 4].into();
+        let (weights, bias) = if reals {
+            let biases = BIASES.map(|bias| bias as f32).to_vec();
+            (Constant::f32(shape, WEIGHTS.map(f32::from).to_vec()), Constant::bias_f32(biases))
+        } else {
+            let scales = vec![0.5, 1.0, 0.25, 2.0];
+            (Constant::i8(shape, scales, WEIGHTS.to_vec()), Constant::bias(BIASES.to_vec()))
+        };
+        let op = Op::DepthwiseConv2d(write::DepthwiseConv2d {
+            weights,
+            bias: Some(bias),
+            stride: [2, 2],
+            dilation: [2, 2],
+            padding: Padding { top: 1, left: 1, ..Padding::default() },
+            activation,
+        });
+        let value = |scale, zero_point| match reals {
+            true => Value { dtype: Some(DataType::F32), ..Value::default() },
+            false => Value {
+                dtype: Some(DataType::I8),
+                quantization: Some(QuantParams { scale, zero_point }),
+                ..Value::default()
+            },
+        };
+        let input = Value { shape: Some([1, 4, 4, 2].into()), ..value(1.0, 10) };
+        let nodes = vec![Node::new(op, Some(value(2.0, -1)))];
+        let model = write::Model { inputs: vec![input], nodes, ..write::Model::default() };
+        model.to_bytes(PackingChoice::Auto).unwrap()
+    }
+
+    #[test]
+    fn depthwise_of_codes_equals_a_count_by_hand() {
+        // Multipliers 1/4, 1/2, 1/8 and 1; ties go to the even code; the zero point is -1.
+        let codes = [-2, -5, -9, 37, -5, -11, -10, 73, 4, 13, 124, -128, 9, 12, -33, -128];
+        let image: Vec<i8> = image(110).iter().map(|&x| x + 10).collect();
+        for (activation, floor) in [(Activation::None, -128), (Activation::Relu, -1)] {
+            let bytes = model(false, activation);
+            let view = ModelView::open(&bytes).unwrap();
+            let expected = codes.map(|code: i64| code.max(floor));
+            let found = run(&view, &[Tensor::codes(&image)]).unwrap();
+            assert_eq!(found, [Tensor::Codes(expected.to_vec())]);
+        }
+    }
+
+    #[test]
+    fn depthwise_of_reals_equals_a_count_by_hand() {
+        let image: Vec<f32> = image(-77).into_iter().map(f32::from).collect();
+        for (activation, floor) in [(Activation::None, i32::MIN), (Activation::Relu, 0)] {
+            let bytes = model(true, activation);
+            let view = ModelView::open(&bytes).unwrap();
+            let found = run(&view, &[Tensor::reals(&image)]).unwrap();
+            let [Tensor::Reals(values, tolerances)] = &found[..] else { panic!("{found:?}") };
+            assert_eq!(*values, SUMS.map(|sum| sum.max(floor) as f32));
+            // |4 * -1| + |1|, and the four products of the last sum: 6 + 8 + 500 + 21, and 20.
+            assert_eq!((tolerances[0], tolerances[15]), (1e-5 * 5.0, 1e-5 * 555.0));
         }
     }
 }

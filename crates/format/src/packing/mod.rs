@@ -16,6 +16,7 @@
 )]
 
 pub mod bitmap;
+mod columns;
 pub mod dense;
 mod element;
 mod row;
@@ -23,6 +24,8 @@ mod row;
 pub use element::{Element, Scalar};
 pub(crate) use element::{scalar_at, scalars};
 pub use row::{Row, Rows};
+
+use columns::ColumnMagnitudes;
 
 use crate::dtype::DataType;
 use core::fmt;
@@ -200,17 +203,27 @@ impl<'a> Packed<'a> {
         if T::DTYPE != self.dtype() || end > self.elements() {
             return None;
         }
-        let value = match self {
-            Packed::Dense(_) => 0,
-            Packed::Bitmap(view) => view.rank(0, start),
-        };
-        self.row_at(start, end, value)
+        self.row_at(start, end, self.rank(0, start))
     }
 
     /// All rows of `row_len` elements, in order; none where `T` is not the elements' type or `row_len` is 0.
     #[must_use]
     pub fn rows<T: Element>(&self, row_len: usize) -> Rows<'a, T> {
         Rows::new(*self, row_len)
+    }
+
+    /// `sum |w|` of each column of rows of `columns` elements of i8, columns ascending; none of another type.
+    pub(crate) fn column_magnitudes(&self, columns: usize) -> ColumnMagnitudes<'a> {
+        let columns = if self.dtype() == DataType::I8 { columns } else { 0 };
+        ColumnMagnitudes::new(*self, columns)
+    }
+
+    /// How many of the elements `start..end` are stored, where a row must know; 0 where every element is.
+    fn rank(&self, start: usize, end: usize) -> usize {
+        match self {
+            Packed::Dense(_) => 0,
+            Packed::Bitmap(view) => view.rank(start, end),
+        }
     }
 
     fn row_at<T: Element>(&self, start: usize, end: usize, value: usize) -> Option<Row<'a, T>> {

@@ -77,9 +77,7 @@ impl<'a, T: Element> Iterator for Rows<'a, T> {
             return None;
         }
         let row = self.packed.row_at(self.start, end, self.value);
-        if let Packed::Bitmap(view) = &self.packed {
-            self.value = self.value.saturating_add(view.rank(self.start, end));
-        }
+        self.value = self.value.saturating_add(self.packed.rank(self.start, end));
         self.start = end;
         row
     }

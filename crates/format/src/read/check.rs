@@ -3,7 +3,8 @@
 
 use super::ops::Constant;
 use super::view::{ModelView, Normalization, not_positive, positive};
-use super::walk::{Step, TensorType, channels, check_type};
+use super::walk::{Step, TensorType, check_type};
+use crate::attributes::ChannelAxis;
 use crate::dtype::DataType;
 use crate::error::{Error, Owner, Place};
 use crate::packing::{Element, Packed, Row};
@@ -106,12 +107,13 @@ fn normalization(numbers: Normalization<'_>, input: Shape) -> Result<(), Error> 
 fn constants(step: &Step<'_>) -> Result<(), Error> {
     let owner = Owner::Node(step.index, step.op.name());
     let Some((weights, bias)) = step.op.constants() else { return Ok(()) };
+    let axis = step.op.channel_axis().unwrap_or(ChannelAxis::First);
     elements(&weights, owner.field("weights"))?;
     if let Some(bias) = bias {
         let place = owner.field("bias");
         elements(&bias, place)?;
         no_scales(&bias, owner.field("bias.scale"))?;
-        let expected = weights.shape.first().map(|channels| [channels].into());
+        let expected = axis.channels(weights.shape).map(|channels| [channels].into());
         if Some(bias.shape) != expected {
             let expected = expected.unwrap_or_default();
             let place = owner.field("bias.shape");
@@ -126,9 +128,9 @@ fn constants(step: &Step<'_>) -> Result<(), Error> {
     else {
         return Err(Error::Missing { place: owner.field("value.scale") });
     };
-    scales(&weights, input.scale, output.scale, owner)?;
+    scales((&weights, axis), input.scale, output.scale, owner)?;
     let reach = reach(step.input.ty.dtype, input);
-    accumulators(&weights, bias, reach, owner)
+    accumulators((&weights, axis), bias, reach, owner)
 }
 
 fn elements(constant: &Constant<'_>, place: Place) -> Result<(), Error> {
@@ -153,9 +155,14 @@ fn bias_type(weights: &Constant<'_>, bias: &Constant<'_>, owner: Owner) -> Resul
 }
 
 /// One scale for the tensor or one a channel, each positive, with a requantization multiplier that f32 holds.
-fn scales(weights: &Constant<'_>, input: f32, output: f32, owner: Owner) -> Result<(), Error> {
+fn scales(
+    (weights, axis): (&Constant<'_>, ChannelAxis),
+    input: f32,
+    output: f32,
+    owner: Owner,
+) -> Result<(), Error> {
     let place = owner.field("weights.scale");
-    let channels = channels(weights);
+    let channels = channels(weights, axis);
     let stated = weights.scales.len();
     if stated != 1 && stated != channels {
         return Err(Error::Count { place, expected: channels, found: stated });
@@ -170,6 +177,10 @@ fn scales(weights: &Constant<'_>, input: f32, output: f32, owner: Owner) -> Resu
     Ok(())
 }
 
+fn channels(weights: &Constant<'_>, axis: ChannelAxis) -> usize {
+    axis.channels(weights.shape).and_then(|channels| usize::try_from(channels).ok()).unwrap_or(0)
+}
+
 /// The largest distance of an activation from its zero point.
 fn reach(dtype: DataType, params: QuantParams) -> u64 {
     let (min, max) = dtype.integer_range().unwrap_or((0, 0));
@@ -178,7 +189,7 @@ fn reach(dtype: DataType, params: QuantParams) -> u64 {
 
 /// For each output channel, `reach * sum |w| + |bias|` must fit an i32.
 fn accumulators(
-    weights: &Constant<'_>,
+    weights: (&Constant<'_>, ChannelAxis),
     bias: Option<Constant<'_>>,
     reach: u64,
     owner: Owner,
@@ -193,17 +204,35 @@ fn accumulators(
 }
 
 fn accumulators_with(
-    weights: &Constant<'_>,
+    (weights, axis): (&Constant<'_>, ChannelAxis),
+    reach: u64,
+    place: Place,
+    bias: impl FnMut(usize) -> u64,
+) -> Result<(), Error> {
+    let channels = channels(weights, axis);
+    match axis {
+        ChannelAxis::First => {
+            let elements = weights.shape.elements().unwrap_or(0);
+            let row_len = elements.checked_div(channels).unwrap_or(0);
+            // At most 2^32 elements of 128: far below 2^64.
+            let magnitude = |sum: u64, (_, weight): (u32, i8)| {
+                sum.saturating_add(u64::from(weight.unsigned_abs()))
+            };
+            let rows = weights.packed.rows::<i8>(row_len);
+            fit(rows.map(|row| row.fold(0, magnitude)), reach, place, bias)
+        }
+        ChannelAxis::Last => fit(weights.packed.column_magnitudes(channels), reach, place, bias),
+    }
+}
+
+/// Whether `reach * sum + |bias|` of every channel fits an i32.
+fn fit(
+    sums: impl Iterator<Item = u64>,
     reach: u64,
     place: Place,
     mut bias: impl FnMut(usize) -> u64,
 ) -> Result<(), Error> {
-    let elements = weights.shape.elements().unwrap_or(0);
-    let row_len = elements.checked_div(channels(weights)).unwrap_or(0);
-    for (channel, row) in weights.packed.rows::<i8>(row_len).enumerate() {
-        // At most 2^32 elements of 128: far below 2^64, as is the product with 255.
-        let sum = row
-            .fold(0_u64, |sum, (_, weight)| sum.saturating_add(u64::from(weight.unsigned_abs())));
+    for (channel, sum) in sums.enumerate() {
         let worst = sum.saturating_mul(reach).saturating_add(bias(channel));
         if worst > u64::from(i32::MAX.unsigned_abs()) {
             return Err(Error::Accumulator { place, channel, worst });

@@ -46,6 +46,7 @@ pub(super) mod node {
     pub(in crate::read) const RESHAPE: u8 = 4;
     pub(in crate::read) const QUANTIZE: u8 = 5;
     pub(in crate::read) const DEQUANTIZE: u8 = 6;
+    pub(in crate::read) const DEPTHWISE_CONV_2D: u8 = 7;
 }
 
 pub(super) mod value {
@@ -97,6 +98,7 @@ pub(super) mod weighted {
     pub(in crate::read) const ACTIVATION: Field = field(2, "activation");
 }
 
+/// The numbers of both convolutions, whose tables give them the same ids.
 pub(super) mod conv_2d {
     use super::{Field, field};
     pub(in crate::read) const STRIDE: [Field; 2] = [field(3, "stride_h"), field(4, "stride_w")];

@@ -24,7 +24,7 @@ mod table;
 mod view;
 mod walk;
 
-pub use ops::{Constant, Conv2d, FullyConnected, MaxPool2d, Op, Reshape, Scales};
+pub use ops::{Constant, Conv2d, DepthwiseConv2d, FullyConnected, MaxPool2d, Op, Reshape, Scales};
 pub use table::{Numbers, Strings};
 pub use view::{ModelView, Node, Normalization, Value};
 pub use walk::{Operand, Step, TensorType, Walk};

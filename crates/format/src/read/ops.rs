@@ -4,7 +4,7 @@
 use super::layout::{self, Field};
 use super::table::{Defect, Numbers, Table, Union};
 use super::view::read_shape;
-use crate::attributes::{Activation, Padding, ReshapeTarget};
+use crate::attributes::{Activation, ChannelAxis, Padding, ReshapeTarget};
 use crate::dtype::DataType;
 use crate::error::{Error, Owner};
 use crate::packing::{Packed, bitmap, dense};
@@ -25,12 +25,32 @@ pub enum Op<'a> {
     Quantize,
     /// 8-bit integers to F32.
     Dequantize,
+    /// Two-dimensional convolution of each channel by itself.
+    DepthwiseConv2d(DepthwiseConv2d<'a>),
 }
 
 /// `[N, H, W, I]` to `[N, H', W', O]`. Pairs are (h, w).
 #[derive(Clone, Copy, Debug)]
 pub struct Conv2d<'a> {
     /// `[O, KH, KW, I]`, of f32 or i8.
+    pub weights: Constant<'a>,
+    /// `[O]`, of f32, or of i8, i16 or i32 with scale `input scale * weight scale`.
+    pub bias: Option<Constant<'a>>,
+    /// Elements between windows.
+    pub stride: [u32; 2],
+    /// Elements between two taps of a window.
+    pub dilation: [u32; 2],
+    /// Elements of real 0 around the input.
+    pub padding: Padding,
+    /// Applied to the result.
+    pub activation: Activation,
+}
+
+/// `[N, H, W, I]` to `[N, H', W', O]`; output channel `o` reads input channel `o / multiplier` alone, where the whole
+/// `multiplier` is `O / I` (see [`infer::depth_multiplier`](crate::infer::depth_multiplier)). Pairs are (h, w).
+#[derive(Clone, Copy, Debug)]
+pub struct DepthwiseConv2d<'a> {
+    /// `[1, KH, KW, O]`, of f32 or i8.
     pub weights: Constant<'a>,
     /// `[O]`, of f32, or of i8, i16 or i32 with scale `input scale * weight scale`.
     pub bias: Option<Constant<'a>>,
@@ -76,7 +96,7 @@ pub struct Reshape {
 /// Weights or biases.
 #[derive(Clone, Copy, Debug)]
 pub struct Constant<'a> {
-    /// Dimensions; the first is the output channel.
+    /// Dimensions; the first is the output channel, of a depthwise convolution's weights the last.
     pub shape: Shape,
     /// The elements' type.
     pub dtype: DataType,
@@ -124,6 +144,7 @@ impl<'a> Op<'a> {
             Op::Reshape(_) => layout::node::RESHAPE,
             Op::Quantize => layout::node::QUANTIZE,
             Op::Dequantize => layout::node::DEQUANTIZE,
+            Op::DepthwiseConv2d(_) => layout::node::DEPTHWISE_CONV_2D,
         })
     }
 
@@ -135,6 +156,7 @@ impl<'a> Op<'a> {
             layout::node::RESHAPE => "reshape",
             layout::node::QUANTIZE => "quantize",
             layout::node::DEQUANTIZE => "dequantize",
+            layout::node::DEPTHWISE_CONV_2D => "depthwise_conv2d",
             _ => "node",
         }
     }
@@ -145,6 +167,17 @@ impl<'a> Op<'a> {
         match self {
             Op::Conv2d(op) => Some((op.weights, op.bias)),
             Op::FullyConnected(op) => Some((op.weights, op.bias)),
+            Op::DepthwiseConv2d(op) => Some((op.weights, op.bias)),
+            Op::MaxPool2d(_) | Op::Reshape(_) | Op::Quantize | Op::Dequantize => None,
+        }
+    }
+
+    /// Where the weights' output channels are, of ops that have weights.
+    #[must_use]
+    pub fn channel_axis(&self) -> Option<ChannelAxis> {
+        match self {
+            Op::Conv2d(_) | Op::FullyConnected(_) => Some(ChannelAxis::First),
+            Op::DepthwiseConv2d(_) => Some(ChannelAxis::Last),
             Op::MaxPool2d(_) | Op::Reshape(_) | Op::Quantize | Op::Dequantize => None,
         }
     }
@@ -159,12 +192,15 @@ impl<'a> Op<'a> {
             layout::node::CONV_2D => Ok(Op::Conv2d(fields()?.conv_2d()?)),
             layout::node::MAX_POOL_2D => Ok(Op::MaxPool2d(fields()?.max_pool_2d()?)),
             layout::node::FULLY_CONNECTED => {
-                let (weights, bias, activation) = fields()?.weighted()?;
+                let (weights, bias, activation) = fields()?.weighted(ChannelAxis::First)?;
                 Ok(Op::FullyConnected(FullyConnected { weights, bias, activation }))
             }
             layout::node::RESHAPE => Ok(Op::Reshape(fields()?.reshape()?)),
             layout::node::QUANTIZE => Ok(Op::Quantize),
             layout::node::DEQUANTIZE => Ok(Op::Dequantize),
+            layout::node::DEPTHWISE_CONV_2D => {
+                Ok(Op::DepthwiseConv2d(fields()?.depthwise_conv_2d()?))
+            }
             found => Err(Error::UnknownCode { place: owner.field(layout::node::OP.name), found }),
         }
     }
@@ -202,8 +238,21 @@ impl<'a> Fields<'a> {
 
     fn conv_2d(self) -> Result<Conv2d<'a>, Error> {
         use layout::conv_2d as fields;
-        let (weights, bias, activation) = self.weighted()?;
+        let (weights, bias, activation) = self.weighted(ChannelAxis::First)?;
         Ok(Conv2d {
+            weights,
+            bias,
+            stride: self.pair(fields::STRIDE, 1)?,
+            dilation: self.pair(fields::DILATION, 1)?,
+            padding: self.padding(fields::PADS)?,
+            activation,
+        })
+    }
+
+    fn depthwise_conv_2d(self) -> Result<DepthwiseConv2d<'a>, Error> {
+        use layout::conv_2d as fields;
+        let (weights, bias, activation) = self.weighted(ChannelAxis::Last)?;
+        Ok(DepthwiseConv2d {
             weights,
             bias,
             stride: self.pair(fields::STRIDE, 1)?,
@@ -240,7 +289,10 @@ impl<'a> Fields<'a> {
         }
     }
 
-    fn weighted(self) -> Result<(Constant<'a>, Option<Constant<'a>>, Activation), Error> {
+    fn weighted(
+        self,
+        axis: ChannelAxis,
+    ) -> Result<(Constant<'a>, Option<Constant<'a>>, Activation), Error> {
         use layout::weighted as fields;
         let found = self.ok(self.table.scalar(fields::ACTIVATION, 0))?;
         let place = self.owner.field(fields::ACTIVATION.name);
@@ -249,7 +301,7 @@ impl<'a> Fields<'a> {
         let weights = self
             .constant(fields::WEIGHTS, layout::constant::WEIGHTS, None)?
             .ok_or(Error::Missing { place })?;
-        let channels = weights.shape.first().unwrap_or(0);
+        let channels = axis.channels(weights.shape).unwrap_or(0);
         let bias =
             self.constant(fields::BIAS, layout::constant::BIASES, Some([channels].into()))?;
         Ok((weights, bias, activation))

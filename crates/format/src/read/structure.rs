@@ -117,14 +117,14 @@ fn node(table: Table<'_>, budget: &mut Budget) -> Checked {
 
 fn op(union: Union<'_>, budget: &mut Budget) -> Checked {
     use layout::node as codes;
-    let known = (codes::CONV_2D..=codes::DEQUANTIZE).contains(&union.code);
+    let known = (codes::CONV_2D..=codes::DEPTHWISE_CONV_2D).contains(&union.code);
     if !known {
         return Ok(());
     }
     let table = union.table()?;
     budget.table(codes::OP, &table)?;
     match union.code {
-        codes::CONV_2D => {
+        codes::CONV_2D | codes::DEPTHWISE_CONV_2D => {
             let fields = layout::conv_2d::STRIDE
                 .iter()
                 .chain(&layout::conv_2d::PADS)

@@ -1,7 +1,7 @@
 //! Inference of every value's type, one node at a time, with the memory of one value. The check and the runtime's planner
 //! both walk, so that neither can read a file otherwise than the other. Constants' contents are `check`'s business.
 
-use super::ops::{Constant, Op};
+use super::ops::Op;
 use super::view::{ModelView, Node, Value};
 use crate::dtype::DataType;
 use crate::error::{Error, Owner};
@@ -143,7 +143,7 @@ fn infer_output(
     let integers = "i8 or u8";
     let (dtype, quantization) = match op {
         Op::MaxPool2d(_) | Op::Reshape(_) => (input.dtype, input.quantization),
-        Op::Conv2d(_) | Op::FullyConnected(_) => {
+        Op::Conv2d(_) | Op::DepthwiseConv2d(_) | Op::FullyConnected(_) => {
             let weights = op.constants().map_or(DataType::F32, |(weights, _)| weights.dtype);
             match weights {
                 DataType::I8 => {
@@ -185,6 +185,9 @@ fn output_shape(op: &Op<'_>, input: Shape) -> Result<Shape, infer::ShapeError> {
     match op {
         Op::Conv2d(op) => {
             infer::conv2d(input, op.weights.shape, op.stride, op.dilation, op.padding)
+        }
+        Op::DepthwiseConv2d(op) => {
+            infer::depthwise_conv2d(input, op.weights.shape, op.stride, op.dilation, op.padding)
         }
         Op::MaxPool2d(op) => infer::max_pool2d(input, op.window, op.stride, op.padding),
         Op::FullyConnected(op) => infer::fully_connected(input, op.weights.shape),
@@ -262,9 +265,4 @@ pub(super) fn check_type(ty: TensorType, owner: Owner) -> Result<(), Error> {
         }
         _ => Ok(()),
     }
-}
-
-/// Output channels of a constant: its first dimension.
-pub(super) fn channels(constant: &Constant<'_>) -> usize {
-    constant.shape.first().and_then(|first| usize::try_from(first).ok()).unwrap_or(0)
 }

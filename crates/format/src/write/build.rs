@@ -5,8 +5,11 @@
 
 use super::constant::{Constant, ConstantData, PackedBytes, PackingChoice};
 use super::generated::penjing as fb;
-use super::{Conv2d, FullyConnected, MaxPool2d, Model, Node, Normalization, Op, Value, WriteError};
-use crate::attributes::ReshapeTarget;
+use super::{
+    Conv2d, DepthwiseConv2d, FullyConnected, MaxPool2d, Model, Node, Normalization, Op, Value,
+    WriteError,
+};
+use crate::attributes::{ChannelAxis, ReshapeTarget};
 use crate::read::ModelView;
 use flatbuffers::{FlatBufferBuilder, UnionWIPOffset, WIPOffset};
 use std::format;
@@ -110,6 +113,7 @@ impl Builder {
     fn op(&mut self, index: usize, op: &Op) -> BuiltOp {
         match op {
             Op::Conv2d(op) => self.conv_2d(index, op),
+            Op::DepthwiseConv2d(op) => self.depthwise_conv_2d(index, op),
             Op::MaxPool2d(op) => self.max_pool_2d(index, op),
             Op::FullyConnected(op) => self.fully_connected(index, op),
             Op::Reshape(op) => {
@@ -133,7 +137,7 @@ impl Builder {
         let short = |value, field| short(value, node, field);
         let args = fb::Conv2dArgs {
             weights: Some(self.constant(node, "weights", &op.weights)?),
-            bias: self.bias(node, op.bias.as_ref(), &op.weights)?,
+            bias: self.bias(node, op.bias.as_ref(), &op.weights, ChannelAxis::First)?,
             activation: fb::Activation(op.activation.code()),
             stride_h: short(op.stride[0], "stride_h")?,
             stride_w: short(op.stride[1], "stride_w")?,
@@ -146,6 +150,25 @@ impl Builder {
         };
         let op = fb::Conv2d::create(&mut self.fbb, &args);
         Ok((fb::Op::Conv2d, op.as_union_value()))
+    }
+
+    fn depthwise_conv_2d(&mut self, node: usize, op: &DepthwiseConv2d) -> BuiltOp {
+        let short = |value, field| short(value, node, field);
+        let args = fb::DepthwiseConv2dArgs {
+            weights: Some(self.constant(node, "weights", &op.weights)?),
+            bias: self.bias(node, op.bias.as_ref(), &op.weights, ChannelAxis::Last)?,
+            activation: fb::Activation(op.activation.code()),
+            stride_h: short(op.stride[0], "stride_h")?,
+            stride_w: short(op.stride[1], "stride_w")?,
+            pad_top: short(op.padding.top, "pad_top")?,
+            pad_bottom: short(op.padding.bottom, "pad_bottom")?,
+            pad_left: short(op.padding.left, "pad_left")?,
+            pad_right: short(op.padding.right, "pad_right")?,
+            dilation_h: short(op.dilation[0], "dilation_h")?,
+            dilation_w: short(op.dilation[1], "dilation_w")?,
+        };
+        let op = fb::DepthwiseConv2d::create(&mut self.fbb, &args);
+        Ok((fb::Op::DepthwiseConv2d, op.as_union_value()))
     }
 
     fn max_pool_2d(&mut self, node: usize, op: &MaxPool2d) -> BuiltOp {
@@ -170,7 +193,7 @@ impl Builder {
     fn fully_connected(&mut self, node: usize, op: &FullyConnected) -> BuiltOp {
         let args = fb::FullyConnectedArgs {
             weights: Some(self.constant(node, "weights", &op.weights)?),
-            bias: self.bias(node, op.bias.as_ref(), &op.weights)?,
+            bias: self.bias(node, op.bias.as_ref(), &op.weights, ChannelAxis::First)?,
             activation: fb::Activation(op.activation.code()),
         };
         let op = fb::FullyConnected::create(&mut self.fbb, &args);
@@ -183,9 +206,10 @@ impl Builder {
         node: usize,
         bias: Option<&Constant>,
         weights: &Constant,
+        axis: ChannelAxis,
     ) -> Result<Option<WIPOffset<fb::Constant<'static>>>, WriteError> {
         let Some(bias) = bias else { return Ok(None) };
-        let inferred = weights.shape.first().map(|channels| [channels].into());
+        let inferred = axis.channels(weights.shape).map(|channels| [channels].into());
         let shape =
             (Some(bias.shape) != inferred).then(|| self.fbb.create_vector(bias.shape.dims()));
         self.constant_with(node, "bias", bias, shape).map(Some)

@@ -22,7 +22,7 @@ pub enum PackingChoice {
 /// Weights or biases.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Constant {
-    /// Dimensions, the output channel first.
+    /// Dimensions, the output channel first; last in a depthwise convolution's weights.
     pub shape: Shape,
     /// Real units a step of integer weights: one, or one an output channel; none for f32 and for biases.
     pub scales: Vec<f32>,
@@ -79,7 +79,7 @@ impl Constant {
     }
 
     fn bias_shape(channels: usize) -> Shape {
-        // A count beyond u32 cannot match the weights' first dimension, which the checks report.
+        // A count beyond u32 cannot match the weights' output channels, which the checks report.
         [u32::try_from(channels).unwrap_or(u32::MAX)].into()
     }
 }

@@ -90,12 +90,31 @@ pub enum Op {
     Quantize,
     /// 8-bit integers to F32.
     Dequantize,
+    /// Two-dimensional convolution of each channel by itself.
+    DepthwiseConv2d(DepthwiseConv2d),
 }
 
 /// `[N, H, W, I]` to `[N, H', W', O]`. Pairs are (h, w).
 #[derive(Clone, Debug, PartialEq)]
 pub struct Conv2d {
     /// `[O, KH, KW, I]`, of f32 or i8.
+    pub weights: Constant,
+    /// `[O]`.
+    pub bias: Option<Constant>,
+    /// Elements between windows.
+    pub stride: [u32; 2],
+    /// Elements between two taps of a window.
+    pub dilation: [u32; 2],
+    /// Elements of real 0 around the input.
+    pub padding: Padding,
+    /// Applied to the result.
+    pub activation: Activation,
+}
+
+/// `[N, H, W, I]` to `[N, H', W', O]`; output channel `o` reads input channel `o / (O / I)`. Pairs are (h, w).
+#[derive(Clone, Debug, PartialEq)]
+pub struct DepthwiseConv2d {
+    /// `[1, KH, KW, O]`, of f32 or i8; `O` is a multiple of `I`.
     pub weights: Constant,
     /// `[O]`.
     pub bias: Option<Constant>,

@@ -1,8 +1,10 @@
 //! Models that several tests build. Not a test itself.
 #![allow(dead_code)]
 
+pub(crate) mod raise;
+
 use penjing_format::write::{
-    Constant, Conv2d, FullyConnected, MaxPool2d, Model, Node, Op, Reshape, Value,
+    Constant, Conv2d, DepthwiseConv2d, FullyConnected, MaxPool2d, Model, Node, Op, Reshape, Value,
 };
 use penjing_format::{Activation, DataType, Padding, QuantParams, ReshapeTarget, Shape};
 
@@ -154,6 +156,38 @@ pub(crate) fn small_int8() -> Model {
         outputs: vec![6, 1],
         labels: ["zero", "", "zwei", "三"].map(String::from).into(),
         normalization: None,
+    }
+}
+
+/// Depthwise convolutions in int8 and f32: 2 channels to 6, which the second keeps.
+pub(crate) fn small_depthwise() -> Model {
+    let mut numbers = Numbers(11);
+    let weights = Constant::i8([1, 2, 3, 6].into(), numbers.scales(6), numbers.weights(36, 700));
+    let first = DepthwiseConv2d {
+        weights,
+        bias: Some(Constant::bias(vec![0, -5, 1000, 7, -200, 1])),
+        stride: [2, 1],
+        dilation: [1, 2],
+        padding: Padding { top: 1, bottom: 0, left: 2, right: 1 },
+        activation: Activation::Relu,
+    };
+    let weights = (0..24_u8).map(|i| f32::from(i % 4) - 1.5).collect();
+    let second = DepthwiseConv2d {
+        weights: Constant::f32([1, 2, 2, 6].into(), weights),
+        bias: None,
+        stride: [1, 1],
+        dilation: [1, 1],
+        padding: Padding::default(),
+        activation: Activation::None,
+    };
+    Model {
+        inputs: vec![input([1, 4, 5, 2].into(), integers(DataType::U8, 0.01, 7))],
+        nodes: vec![
+            Node::new(Op::DepthwiseConv2d(first), Some(integers(DataType::I8, 0.25, -3))),
+            Node::new(Op::Dequantize, None),
+            Node::new(Op::DepthwiseConv2d(second), None),
+        ],
+        ..Model::default()
     }
 }
 

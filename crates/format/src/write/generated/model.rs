@@ -287,10 +287,10 @@ pub struct PackingUnionTableOffset {}
 #[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
 pub const ENUM_MIN_OP: u8 = 0;
 #[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
-pub const ENUM_MAX_OP: u8 = 6;
+pub const ENUM_MAX_OP: u8 = 7;
 #[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
 #[allow(non_camel_case_types)]
-pub const ENUM_VALUES_OP: [Op; 7] = [
+pub const ENUM_VALUES_OP: [Op; 8] = [
   Op::NONE,
   Op::Conv2d,
   Op::MaxPool2d,
@@ -298,6 +298,7 @@ pub const ENUM_VALUES_OP: [Op; 7] = [
   Op::Reshape,
   Op::Quantize,
   Op::Dequantize,
+  Op::DepthwiseConv2d,
 ];
 
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -312,9 +313,10 @@ impl Op {
   pub const Reshape: Self = Self(4);
   pub const Quantize: Self = Self(5);
   pub const Dequantize: Self = Self(6);
+  pub const DepthwiseConv2d: Self = Self(7);
 
   pub const ENUM_MIN: u8 = 0;
-  pub const ENUM_MAX: u8 = 6;
+  pub const ENUM_MAX: u8 = 7;
   pub const ENUM_VALUES: &'static [Self] = &[
     Self::NONE,
     Self::Conv2d,
@@ -323,6 +325,7 @@ impl Op {
     Self::Reshape,
     Self::Quantize,
     Self::Dequantize,
+    Self::DepthwiseConv2d,
   ];
   /// Returns the variant's name or "" if unknown.
   pub fn variant_name(self) -> Option<&'static str> {
@@ -334,6 +337,7 @@ impl Op {
       Self::Reshape => Some("Reshape"),
       Self::Quantize => Some("Quantize"),
       Self::Dequantize => Some("Dequantize"),
+      Self::DepthwiseConv2d => Some("DepthwiseConv2d"),
       _ => None,
     }
   }
@@ -834,8 +838,8 @@ impl<'a> Constant<'a> {
     // which contains a valid value in this slot
     unsafe { self._tab.get::<DataType>(Constant::VT_DTYPE, Some(DataType::Unspecified)).unwrap()}
   }
-  /// Real units a step: one for the tensor, or one per output channel (the first dimension); none for F32 and for biases,
-  /// whose step is input scale * weight scale.
+  /// Real units a step: one for the tensor, or one per output channel (the first dimension; the last of a DepthwiseConv2d's
+  /// weights); none for F32 and for biases, whose step is input scale * weight scale.
   #[inline]
   pub fn scale(&self) -> Option<::flatbuffers::Vector<'a, f32>> {
     // Safety:
@@ -1867,6 +1871,277 @@ impl ::core::fmt::Debug for Dequantize<'_> {
       ds.finish()
   }
 }
+pub enum DepthwiseConv2dOffset {}
+#[derive(Copy, Clone, PartialEq)]
+
+/// Convolution of each channel of [N, H, W, I] by itself, by weights [1, KH, KW, O]. O is I times a whole depth multiplier;
+/// output channel o reads input channel o / multiplier, rounded down. Padding stands for real 0.
+pub struct DepthwiseConv2d<'a> {
+  pub _tab: ::flatbuffers::Table<'a>,
+}
+
+impl<'a> ::flatbuffers::Follow<'a> for DepthwiseConv2d<'a> {
+  type Inner = DepthwiseConv2d<'a>;
+  #[inline]
+  unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+    Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
+  }
+}
+
+impl<'a> DepthwiseConv2d<'a> {
+  pub const VT_WEIGHTS: ::flatbuffers::VOffsetT = 4;
+  pub const VT_BIAS: ::flatbuffers::VOffsetT = 6;
+  pub const VT_ACTIVATION: ::flatbuffers::VOffsetT = 8;
+  pub const VT_STRIDE_H: ::flatbuffers::VOffsetT = 10;
+  pub const VT_STRIDE_W: ::flatbuffers::VOffsetT = 12;
+  pub const VT_PAD_TOP: ::flatbuffers::VOffsetT = 14;
+  pub const VT_PAD_BOTTOM: ::flatbuffers::VOffsetT = 16;
+  pub const VT_PAD_LEFT: ::flatbuffers::VOffsetT = 18;
+  pub const VT_PAD_RIGHT: ::flatbuffers::VOffsetT = 20;
+  pub const VT_DILATION_H: ::flatbuffers::VOffsetT = 22;
+  pub const VT_DILATION_W: ::flatbuffers::VOffsetT = 24;
+
+  #[inline]
+  pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+    DepthwiseConv2d { _tab: table }
+  }
+  #[allow(unused_mut)]
+  pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+    _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+    args: &'args DepthwiseConv2dArgs<'args>
+  ) -> ::flatbuffers::WIPOffset<DepthwiseConv2d<'bldr>> {
+    let mut builder = DepthwiseConv2dBuilder::new(_fbb);
+    if let Some(x) = args.bias { builder.add_bias(x); }
+    if let Some(x) = args.weights { builder.add_weights(x); }
+    builder.add_dilation_w(args.dilation_w);
+    builder.add_dilation_h(args.dilation_h);
+    builder.add_pad_right(args.pad_right);
+    builder.add_pad_left(args.pad_left);
+    builder.add_pad_bottom(args.pad_bottom);
+    builder.add_pad_top(args.pad_top);
+    builder.add_stride_w(args.stride_w);
+    builder.add_stride_h(args.stride_h);
+    builder.add_activation(args.activation);
+    builder.finish()
+  }
+
+
+  #[inline]
+  pub fn weights(&self) -> Option<Constant<'a>> {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<Constant>>(DepthwiseConv2d::VT_WEIGHTS, None)}
+  }
+  #[inline]
+  pub fn bias(&self) -> Option<Constant<'a>> {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<Constant>>(DepthwiseConv2d::VT_BIAS, None)}
+  }
+  #[inline]
+  pub fn activation(&self) -> Activation {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<Activation>(DepthwiseConv2d::VT_ACTIVATION, Some(Activation::None)).unwrap()}
+  }
+  /// Elements between windows.
+  #[inline]
+  pub fn stride_h(&self) -> u16 {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<u16>(DepthwiseConv2d::VT_STRIDE_H, Some(1)).unwrap()}
+  }
+  #[inline]
+  pub fn stride_w(&self) -> u16 {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<u16>(DepthwiseConv2d::VT_STRIDE_W, Some(1)).unwrap()}
+  }
+  /// Elements added on each side.
+  #[inline]
+  pub fn pad_top(&self) -> u16 {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<u16>(DepthwiseConv2d::VT_PAD_TOP, Some(0)).unwrap()}
+  }
+  #[inline]
+  pub fn pad_bottom(&self) -> u16 {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<u16>(DepthwiseConv2d::VT_PAD_BOTTOM, Some(0)).unwrap()}
+  }
+  #[inline]
+  pub fn pad_left(&self) -> u16 {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<u16>(DepthwiseConv2d::VT_PAD_LEFT, Some(0)).unwrap()}
+  }
+  #[inline]
+  pub fn pad_right(&self) -> u16 {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<u16>(DepthwiseConv2d::VT_PAD_RIGHT, Some(0)).unwrap()}
+  }
+  /// Elements between two taps of a window.
+  #[inline]
+  pub fn dilation_h(&self) -> u16 {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<u16>(DepthwiseConv2d::VT_DILATION_H, Some(1)).unwrap()}
+  }
+  #[inline]
+  pub fn dilation_w(&self) -> u16 {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<u16>(DepthwiseConv2d::VT_DILATION_W, Some(1)).unwrap()}
+  }
+}
+
+impl ::flatbuffers::Verifiable for DepthwiseConv2d<'_> {
+  #[inline]
+  fn run_verifier(
+    v: &mut ::flatbuffers::Verifier, pos: usize
+  ) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+    v.visit_table(pos)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<Constant>>("weights", Self::VT_WEIGHTS, false)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<Constant>>("bias", Self::VT_BIAS, false)?
+     .visit_field::<Activation>("activation", Self::VT_ACTIVATION, false)?
+     .visit_field::<u16>("stride_h", Self::VT_STRIDE_H, false)?
+     .visit_field::<u16>("stride_w", Self::VT_STRIDE_W, false)?
+     .visit_field::<u16>("pad_top", Self::VT_PAD_TOP, false)?
+     .visit_field::<u16>("pad_bottom", Self::VT_PAD_BOTTOM, false)?
+     .visit_field::<u16>("pad_left", Self::VT_PAD_LEFT, false)?
+     .visit_field::<u16>("pad_right", Self::VT_PAD_RIGHT, false)?
+     .visit_field::<u16>("dilation_h", Self::VT_DILATION_H, false)?
+     .visit_field::<u16>("dilation_w", Self::VT_DILATION_W, false)?
+     .finish();
+    Ok(())
+  }
+}
+pub struct DepthwiseConv2dArgs<'a> {
+    pub weights: Option<::flatbuffers::WIPOffset<Constant<'a>>>,
+    pub bias: Option<::flatbuffers::WIPOffset<Constant<'a>>>,
+    pub activation: Activation,
+    pub stride_h: u16,
+    pub stride_w: u16,
+    pub pad_top: u16,
+    pub pad_bottom: u16,
+    pub pad_left: u16,
+    pub pad_right: u16,
+    pub dilation_h: u16,
+    pub dilation_w: u16,
+}
+impl<'a> Default for DepthwiseConv2dArgs<'a> {
+  #[inline]
+  fn default() -> Self {
+    DepthwiseConv2dArgs {
+      weights: None,
+      bias: None,
+      activation: Activation::None,
+      stride_h: 1,
+      stride_w: 1,
+      pad_top: 0,
+      pad_bottom: 0,
+      pad_left: 0,
+      pad_right: 0,
+      dilation_h: 1,
+      dilation_w: 1,
+    }
+  }
+}
+
+pub struct DepthwiseConv2dBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+  fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+  start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
+}
+impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> DepthwiseConv2dBuilder<'a, 'b, A> {
+  #[inline]
+  pub fn add_weights(&mut self, weights: ::flatbuffers::WIPOffset<Constant<'b >>) {
+    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<Constant>>(DepthwiseConv2d::VT_WEIGHTS, weights);
+  }
+  #[inline]
+  pub fn add_bias(&mut self, bias: ::flatbuffers::WIPOffset<Constant<'b >>) {
+    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<Constant>>(DepthwiseConv2d::VT_BIAS, bias);
+  }
+  #[inline]
+  pub fn add_activation(&mut self, activation: Activation) {
+    self.fbb_.push_slot::<Activation>(DepthwiseConv2d::VT_ACTIVATION, activation, Activation::None);
+  }
+  #[inline]
+  pub fn add_stride_h(&mut self, stride_h: u16) {
+    self.fbb_.push_slot::<u16>(DepthwiseConv2d::VT_STRIDE_H, stride_h, 1);
+  }
+  #[inline]
+  pub fn add_stride_w(&mut self, stride_w: u16) {
+    self.fbb_.push_slot::<u16>(DepthwiseConv2d::VT_STRIDE_W, stride_w, 1);
+  }
+  #[inline]
+  pub fn add_pad_top(&mut self, pad_top: u16) {
+    self.fbb_.push_slot::<u16>(DepthwiseConv2d::VT_PAD_TOP, pad_top, 0);
+  }
+  #[inline]
+  pub fn add_pad_bottom(&mut self, pad_bottom: u16) {
+    self.fbb_.push_slot::<u16>(DepthwiseConv2d::VT_PAD_BOTTOM, pad_bottom, 0);
+  }
+  #[inline]
+  pub fn add_pad_left(&mut self, pad_left: u16) {
+    self.fbb_.push_slot::<u16>(DepthwiseConv2d::VT_PAD_LEFT, pad_left, 0);
+  }
+  #[inline]
+  pub fn add_pad_right(&mut self, pad_right: u16) {
+    self.fbb_.push_slot::<u16>(DepthwiseConv2d::VT_PAD_RIGHT, pad_right, 0);
+  }
+  #[inline]
+  pub fn add_dilation_h(&mut self, dilation_h: u16) {
+    self.fbb_.push_slot::<u16>(DepthwiseConv2d::VT_DILATION_H, dilation_h, 1);
+  }
+  #[inline]
+  pub fn add_dilation_w(&mut self, dilation_w: u16) {
+    self.fbb_.push_slot::<u16>(DepthwiseConv2d::VT_DILATION_W, dilation_w, 1);
+  }
+  #[inline]
+  pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> DepthwiseConv2dBuilder<'a, 'b, A> {
+    let start = _fbb.start_table();
+    DepthwiseConv2dBuilder {
+      fbb_: _fbb,
+      start_: start,
+    }
+  }
+  #[inline]
+  pub fn finish(self) -> ::flatbuffers::WIPOffset<DepthwiseConv2d<'a>> {
+    let o = self.fbb_.end_table(self.start_);
+    ::flatbuffers::WIPOffset::new(o.value())
+  }
+}
+
+impl ::core::fmt::Debug for DepthwiseConv2d<'_> {
+  fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+    let mut ds = f.debug_struct("DepthwiseConv2d");
+      ds.field("weights", &self.weights());
+      ds.field("bias", &self.bias());
+      ds.field("activation", &self.activation());
+      ds.field("stride_h", &self.stride_h());
+      ds.field("stride_w", &self.stride_w());
+      ds.field("pad_top", &self.pad_top());
+      ds.field("pad_bottom", &self.pad_bottom());
+      ds.field("pad_left", &self.pad_left());
+      ds.field("pad_right", &self.pad_right());
+      ds.field("dilation_h", &self.dilation_h());
+      ds.field("dilation_w", &self.dilation_w());
+      ds.finish()
+  }
+}
 pub enum NodeOffset {}
 #[derive(Copy, Clone, PartialEq)]
 
@@ -2035,6 +2310,21 @@ impl<'a> Node<'a> {
     }
   }
 
+  #[inline]
+  #[allow(non_snake_case)]
+  pub fn op_as_depthwise_conv_2d(&self) -> Option<DepthwiseConv2d<'a>> {
+    if self.op_type() == Op::DepthwiseConv2d {
+      self.op().map(|t| {
+       // Safety:
+       // Created from a valid Table for this object
+       // Which contains a valid union in this slot
+       unsafe { DepthwiseConv2d::init_from_table(t) }
+     })
+    } else {
+      None
+    }
+  }
+
 }
 
 impl ::flatbuffers::Verifiable for Node<'_> {
@@ -2051,6 +2341,7 @@ impl ::flatbuffers::Verifiable for Node<'_> {
           Op::Reshape => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<Reshape>>("Op::Reshape", pos),
           Op::Quantize => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<Quantize>>("Op::Quantize", pos),
           Op::Dequantize => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<Dequantize>>("Op::Dequantize", pos),
+          Op::DepthwiseConv2d => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<DepthwiseConv2d>>("Op::DepthwiseConv2d", pos),
           _ => Ok(()),
         }
      })?
@@ -2163,6 +2454,13 @@ impl ::core::fmt::Debug for Node<'_> {
         },
         Op::Dequantize => {
           if let Some(x) = self.op_as_dequantize() {
+            ds.field("op", &x)
+          } else {
+            ds.field("op", &"InvalidFlatbuffer: Union discriminant does not match value.")
+          }
+        },
+        Op::DepthwiseConv2d => {
+          if let Some(x) = self.op_as_depthwise_conv_2d() {
             ds.field("op", &x)
           } else {
             ds.field("op", &"InvalidFlatbuffer: Union discriminant does not match value.")

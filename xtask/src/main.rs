@@ -1,10 +1,15 @@
 //! The project's own commands, run as `cargo xtask COMMAND`. It starts other programs (cargo, git,
-//! the `penjing` binary) and reads what they print; it links none of Penjing's crates, so that it
+//! Python, the `penjing` binary) and reads what they print; it links none of Penjing's crates, so that it
 //! builds in seconds and cannot disagree with what a user runs.
 
 #![forbid(unsafe_code)]
 
+mod bench;
+mod child;
 mod codegen;
+mod files;
+mod host;
+mod progress;
 mod reproduce;
 mod tidy;
 
@@ -22,12 +27,17 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Time kernels beside the machine's peak and, with --peers, the article's network beside LiteRT.
+    Bench(bench::BenchArgs),
     /// Make the writer's code from schemas/model.fbs, by flatc.
     Codegen {
         /// Write nothing; fail where the committed code is not what the schema says.
         #[arg(long)]
         check: bool,
     },
+    /// Run a command and print the peak resident memory of its processes, in bytes.
+    #[command(hide = true)]
+    PeakMemory(bench::PeakMemoryArgs),
     /// Train the article's variants, convert them, run them and print its three tables.
     Reproduce(reproduce::ReproduceArgs),
     /// Check what the compiler does not: imports between crates, file heads, where unsafe is.
@@ -36,15 +46,10 @@ enum Command {
 
 fn main() -> ExitCode {
     let result = match Cli::parse().command {
+        Command::Bench(args) => return exit(bench::run(&args, workspace_root())),
+        Command::PeakMemory(args) => bench::peak_memory(&args),
         Command::Codegen { check } => codegen::run(check),
-        Command::Reproduce(args) => match reproduce::run(&args, workspace_root()) {
-            Ok(true) => Ok(()),
-            Ok(false) => return ExitCode::from(1),
-            Err(error) => {
-                eprintln!("error: {error:#}");
-                return ExitCode::from(2);
-            }
-        },
+        Command::Reproduce(args) => return exit(reproduce::run(&args, workspace_root())),
         Command::Tidy => tidy::run(workspace_root()),
     };
     match result {
@@ -52,6 +57,18 @@ fn main() -> ExitCode {
         Err(error) => {
             eprintln!("error: {error:#}");
             ExitCode::FAILURE
+        }
+    }
+}
+
+/// 0 for a run that meets its bars, 1 for one that misses some, 2 for one that failed.
+fn exit(result: anyhow::Result<bool>) -> ExitCode {
+    match result {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::from(1),
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::from(2)
         }
     }
 }

@@ -5,7 +5,7 @@ use std::sync::{Condvar, Mutex, PoisonError};
 
 use anyhow::Result;
 
-use super::progress::Progress;
+use crate::progress::Progress;
 
 /// One job.
 pub(super) struct Job<'a> {

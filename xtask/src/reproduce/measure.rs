@@ -6,8 +6,8 @@ use std::path::Path;
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
 
-use super::child::Penjing;
-use super::host::Machine;
+use crate::child::Penjing;
+use crate::host::Machine;
 
 /// A row's network.
 #[derive(Clone, Copy)]

@@ -3,11 +3,8 @@
 
 mod article;
 mod bars;
-mod child;
-mod host;
 mod jobs;
 mod measure;
-mod progress;
 mod recipe;
 mod report;
 
@@ -19,13 +16,15 @@ use clap::Args;
 use serde_json::Value;
 
 use bars::{DenseZeros, Found};
-use child::Penjing;
-use host::Host;
 use jobs::Job;
 use measure::{Bench, Row, TABLES};
-use progress::Progress;
 use recipe::STAGES;
 use report::Report;
+
+use crate::child::Penjing;
+use crate::files;
+use crate::host::{self, Host};
+use crate::progress::Progress;
 
 /// Train the article's six variants, convert them, run them and print its three tables.
 #[derive(Args)]
@@ -56,34 +55,35 @@ struct Run<'a> {
     root: &'a Path,
     out: PathBuf,
     data: PathBuf,
-    penjing: Penjing,
-    progress: Progress,
+    penjing: &'a Penjing,
+    progress: &'a Progress,
 }
 
 /// Runs it all; `false` where `--check` found a bar missed.
 pub(crate) fn run(args: &ReproduceArgs, root: &Path) -> Result<bool> {
-    let out = absolute(args.out.as_deref(), root, "target/reproduce")?;
-    let data = absolute(args.data.as_deref(), root, "data")?;
+    let out = files::absolute(args.out.as_deref(), root, "target/reproduce")?;
+    let data = files::absolute(args.data.as_deref(), root, "data")?;
     ensure!(data.is_dir(), "--data {}: no such folder", data.display());
     // before the build: a commit that comes while this runs is not what is measured
     let commit = host::commit(root);
     let penjing = Penjing::build(root)?;
-    let run = Run { args, root, out, data, penjing, progress: Progress::start() };
+    let progress = Progress::start();
+    let run = Run { args, root, out, data, penjing: &penjing, progress: &progress };
     let out = &run.out;
     for seed in 0..args.seeds {
         let folder = run.models(seed);
         std::fs::create_dir_all(&folder).with_context(|| folder.display().to_string())?;
     }
     for stale in ["tables.md", "results.json"] {
-        remove(&out.join(stale))?;
+        files::remove(&out.join(stale))?;
     }
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    jobs::run_all(&run.jobs(), cores, &run.progress)?;
+    jobs::run_all(&run.jobs(), cores, run.progress)?;
     let measured = run.measure()?;
     let (report, found_missed) = run.report(&measured, commit)?;
     print!("{}", report.text());
-    write(&out.join("tables.md"), &report.markdown())?;
-    write(&out.join("results.json"), &report.json()?)?;
+    files::write(&out.join("tables.md"), report.markdown())?;
+    files::write(&out.join("results.json"), report.json()?)?;
     if args.publish {
         publish(root, &report)?;
     }
@@ -96,6 +96,40 @@ pub(crate) fn run(args: &ReproduceArgs, root: &Path) -> Result<bool> {
         return Ok(found_missed.is_empty());
     }
     Ok(true)
+}
+
+/// The folder with the models `names` of the first seed, trained and converted as by a whole run where it lacks them.
+pub(crate) fn first_models(
+    names: &[&str],
+    root: &Path,
+    penjing: &Penjing,
+    progress: &Progress,
+) -> Result<PathBuf> {
+    let args = ReproduceArgs {
+        seeds: 1,
+        quick: false,
+        check: false,
+        publish: false,
+        out: None,
+        data: None,
+    };
+    let (out, data) = (root.join("target/reproduce"), root.join("data"));
+    let run = Run { args: &args, root, out, data, penjing, progress };
+    let folder = run.models(0);
+    std::fs::create_dir_all(&folder).with_context(|| folder.display().to_string())?;
+    for name in names.iter().filter(|name| !folder.join(format!("{name}.pnj")).is_file()) {
+        for stage in recipe::chain(name) {
+            if !folder.join(STAGES[stage].name).with_extension("safetensors").is_file() {
+                let step = progress.step();
+                run.train(0, stage)?;
+                step.done(&format!("train {}", STAGES[stage].name));
+            }
+            if STAGES[stage].name == *name {
+                run.convert(0, stage)?;
+            }
+        }
+    }
+    Ok(folder)
 }
 
 impl Run<'_> {
@@ -168,7 +202,7 @@ impl Run<'_> {
                 (0..self.args.seeds)
                     .map(|seed| {
                         let path = self.models(seed).join(file);
-                        measure::bench(&self.penjing, &path, &self.data, table, repeats)
+                        measure::bench(self.penjing, &path, &self.data, table, repeats)
                     })
                     .collect()
             };
@@ -264,39 +298,11 @@ impl Run<'_> {
     }
 }
 
-/// A folder that the user named from where they are, or one of the workspace's.
-fn absolute(named: Option<&Path>, root: &Path, default: &str) -> Result<PathBuf> {
-    match named {
-        Some(path) => std::path::absolute(path).with_context(|| path.display().to_string()),
-        None => Ok(root.join(default)),
-    }
-}
-
-/// Removes what an earlier run left, so that a run that fails leaves no results that look like its own.
-fn remove(path: &Path) -> Result<()> {
-    match std::fs::remove_file(path) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            Err(error).with_context(|| path.display().to_string())
-        }
-        _ => Ok(()),
-    }
-}
-
 /// Puts the tables where readers look.
 fn publish(root: &Path, report: &Report) -> Result<()> {
     let results = root.join("docs/results");
     std::fs::create_dir_all(&results).with_context(|| results.display().to_string())?;
-    write(&results.join("tables.md"), &report.markdown())?;
-    write(&results.join("results.json"), &report.json()?)?;
-    let readme = root.join("README.md");
-    let text = std::fs::read_to_string(&readme).with_context(|| readme.display().to_string())?;
-    write(&readme, &report::splice(&text, &report.markdown())?)
-}
-
-/// Writes beside the place and renames.
-fn write(path: &Path, text: &str) -> Result<()> {
-    let temporary = path.with_extension("tmp");
-    std::fs::write(&temporary, text)
-        .and_then(|()| std::fs::rename(&temporary, path))
-        .with_context(|| path.display().to_string())
+    files::write(&results.join("tables.md"), report.markdown())?;
+    files::write(&results.join("results.json"), report.json()?)?;
+    files::replace_between(&root.join("README.md"), "tables", &report.markdown())
 }

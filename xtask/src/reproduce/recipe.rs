@@ -48,6 +48,17 @@ impl Stage {
     }
 }
 
+/// The stages that lead to the one called `name`, itself last; none where there is no such stage.
+pub(super) fn chain(name: &str) -> Vec<usize> {
+    let mut chain = Vec::new();
+    let mut next = STAGES.iter().position(|stage| stage.name == name);
+    while let Some(stage) = next {
+        chain.insert(0, stage);
+        next = STAGES[stage].parent;
+    }
+    chain
+}
+
 /// The recipe as lines of text.
 pub(super) fn lines(quick: bool) -> Vec<String> {
     STAGES
@@ -75,5 +86,14 @@ mod tests {
             assert_eq!((full[at - 1], quick[at]), ("--epochs", "1"));
         }
         assert!(lines(false)[3].ends_with("--from pruned"));
+    }
+
+    #[test]
+    fn a_chain_starts_at_the_baseline() {
+        let names =
+            |name| chain(name).into_iter().map(|stage| STAGES[stage].name).collect::<Vec<_>>();
+        assert_eq!(names("pruned_qat"), ["baseline", "pruned", "pruned_qat"]);
+        assert_eq!(names("baseline"), ["baseline"]);
+        assert!(names("none").is_empty());
     }
 }

@@ -1,12 +1,11 @@
-//! The tables as text, Markdown and JSON, each row with the article's beneath, and the part of README that is made from
-//! them. It measures nothing.
+//! The tables as text, Markdown and JSON, each row with the article's beneath. It measures nothing.
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use serde::Serialize;
 
 use super::article;
-use super::host::Host;
 use super::measure::{Row, TABLES};
+use crate::host::Host;
 
 /// Everything that a run found out.
 pub(super) struct Report {
@@ -157,19 +156,6 @@ fn markdown_table(number: &str, rows: &[Row]) -> String {
     text
 }
 
-/// `readme` with what stands between its table markers replaced.
-pub(super) fn splice(readme: &str, tables: &str) -> Result<String> {
-    const BEGIN: &str = "<!-- tables:begin -->\n";
-    const END: &str = "<!-- tables:end -->";
-    let begin =
-        readme.find(BEGIN).context("README.md: no line <!-- tables:begin -->")? + BEGIN.len();
-    let end = readme[begin..]
-        .find(END)
-        .context("README.md: no <!-- tables:end --> after the first marker")?
-        + begin;
-    Ok(format!("{}\n{}\n{}", &readme[..begin], tables.trim(), &readme[end..]))
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::measure::{made_up, rows};
@@ -193,14 +179,5 @@ mod tests {
     fn seconds_have_three_significant_digits() {
         let shown = [3.528, 0.3200, 0.0721, 0.00499, 0.000_164_2, 0.0].map(seconds);
         assert_eq!(shown, ["3.53", "0.320", "0.0721", "0.00499", "0.000164", "0"]);
-    }
-
-    #[test]
-    fn splice_replaces_only_what_is_between_the_markers() {
-        let readme = "a\n<!-- tables:begin -->\nold\n<!-- tables:end -->\nb\n";
-        let once = splice(readme, "new").unwrap();
-        assert_eq!(once, "a\n<!-- tables:begin -->\n\nnew\n<!-- tables:end -->\nb\n");
-        assert_eq!(splice(&once, "new").unwrap(), once);
-        assert!(splice("<!-- tables:end --> <!-- tables:begin -->\n", "x").is_err());
     }
 }

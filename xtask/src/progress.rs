@@ -4,43 +4,43 @@
 use std::time::Instant;
 
 /// The clock that the lines share.
-pub(super) struct Progress {
+pub(crate) struct Progress {
     start: Instant,
     silent: bool,
 }
 
 /// A step that has begun.
-pub(super) struct Step<'a> {
+pub(crate) struct Step<'a> {
     progress: &'a Progress,
     start: Instant,
 }
 
 impl Progress {
     /// Starts the clock.
-    pub(super) fn start() -> Self {
+    pub(crate) fn start() -> Self {
         Self { start: Instant::now(), silent: false }
     }
 
     /// One that prints nothing.
     #[cfg(test)]
-    pub(super) fn silent() -> Self {
+    pub(crate) fn silent() -> Self {
         Self { start: Instant::now(), silent: true }
     }
 
     /// Begins a step.
-    pub(super) fn step(&self) -> Step<'_> {
+    pub(crate) fn step(&self) -> Step<'_> {
         Step { progress: self, start: Instant::now() }
     }
 
     /// Seconds since the start.
-    pub(super) fn seconds(&self) -> f64 {
+    pub(crate) fn seconds(&self) -> f64 {
         self.start.elapsed().as_secs_f64()
     }
 }
 
 impl Step<'_> {
     /// Ends the step and says so.
-    pub(super) fn done(self, what: &str) {
+    pub(crate) fn done(self, what: &str) {
         if !self.progress.silent {
             let (total, own) = (self.progress.seconds(), self.start.elapsed().as_secs_f64());
             eprintln!("[{total:7.1} s] {what} ({own:.1} s)");

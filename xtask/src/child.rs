@@ -9,7 +9,7 @@ use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 
 /// A built `penjing`.
-pub(super) struct Penjing {
+pub(crate) struct Penjing {
     binary: PathBuf,
     /// Where it runs: the workspace's root.
     root: PathBuf,
@@ -17,7 +17,7 @@ pub(super) struct Penjing {
 
 impl Penjing {
     /// Builds `penjing` in the release profile, or finds that it is up to date.
-    pub(super) fn build(root: &Path) -> Result<Self> {
+    pub(crate) fn build(root: &Path) -> Result<Self> {
         let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
         cargo
             .args(["build", "--release", "--package", "penjing"])
@@ -36,22 +36,24 @@ impl Penjing {
     ///
     /// # Errors
     /// Where it fails: with the command line and what it printed on stderr.
-    pub(super) fn run<S: AsRef<OsStr>>(&self, args: &[S]) -> Result<String> {
+    pub(crate) fn run<S: AsRef<OsStr>>(&self, args: &[S]) -> Result<String> {
+        output(&mut self.command(args))
+    }
+
+    /// `penjing ARGS`, to be started.
+    pub(crate) fn command<S: AsRef<OsStr>>(&self, args: &[S]) -> Command {
         let mut command = Command::new(&self.binary);
         // Several threads cost candle several times the CPU time for steps this small.
         command.args(args).current_dir(&self.root).env("RAYON_NUM_THREADS", "1");
-        output(&mut command)
+        command
     }
 
     /// Runs `penjing ARGS` and parses what it prints as JSON.
-    pub(super) fn json<T: serde::de::DeserializeOwned, S: AsRef<OsStr>>(
+    pub(crate) fn json<T: serde::de::DeserializeOwned, S: AsRef<OsStr>>(
         &self,
         args: &[S],
     ) -> Result<T> {
-        let text = self.run(args)?;
-        let line = || args.iter().map(|arg| arg.as_ref().to_string_lossy()).collect::<Vec<_>>();
-        serde_json::from_str(&text)
-            .with_context(|| format!("`penjing {}` printed {text:?}", line().join(" ")))
+        json(&mut self.command(args))
     }
 }
 
@@ -63,11 +65,21 @@ fn executable(messages: &str) -> Option<PathBuf> {
         .find_map(|message| message["executable"].as_str().map(PathBuf::from))
 }
 
+/// What a program prints on stdout, parsed as JSON.
+///
+/// # Errors
+/// As [`output`], and where it prints something else.
+pub(crate) fn json<T: serde::de::DeserializeOwned>(command: &mut Command) -> Result<T> {
+    let text = output(command)?;
+    serde_json::from_str(&text)
+        .with_context(|| format!("`{}` printed {text:?}", command_line(command)))
+}
+
 /// What a program prints on stdout.
 ///
 /// # Errors
 /// Where it cannot be started or fails: with the command line and what it printed on stderr.
-pub(super) fn output(command: &mut Command) -> Result<String> {
+pub(crate) fn output(command: &mut Command) -> Result<String> {
     let line = command_line(command);
     let output =
         command.stdin(Stdio::null()).output().with_context(|| format!("cannot start `{line}`"))?;

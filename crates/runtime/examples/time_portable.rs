@@ -114,6 +114,19 @@ fn main() -> Result<(), Box<dyn Error>> {
         for batch in [1, 32] {
             let us = time(&mut session, images, batch)?;
             println!("{name} {} batch {batch} threads {threads}: {us:.2} us", session.isa());
+            let mut profile = session.profile();
+            let (mut q, mut x) = (vec![0_i8; batch * 10], vec![0_f32; batch * 10]);
+            for _ in 0..20 {
+                for i in 0..IMAGES / batch {
+                    let r = i * batch * IMAGE..(i + 1) * batch * IMAGE;
+                    let out = if integers { Output::I8(&mut q) } else { Output::F32(&mut x) };
+                    let input = if integers { Input::U8(&codes[r]) } else { Input::F32(&reals[r]) };
+                    session.run_profiled(&[input], &mut [out], &mut profile)?;
+                }
+            }
+            for g in profile.groups() {
+                println!("   {} {:.3} us", g.name, g.seconds / g.images as f64 * 1e6);
+            }
         }
     }
     Ok(())

@@ -2,6 +2,7 @@
 
 use alloc::boxed::Box;
 use alloc::string::String;
+use alloc::vec::Vec;
 use core::fmt;
 use penjing_format::{DataType, PackingError};
 
@@ -49,8 +50,10 @@ pub enum Error {
     Isa {
         /// What was asked for.
         requested: String,
-        /// What may be asked for.
-        choices: &'static [&'static str],
+        /// Whether this version knows it; then the machine lacks it.
+        known: bool,
+        /// What this machine has.
+        choices: Vec<&'static str>,
     },
     /// A worker thread cannot be started.
     #[cfg(feature = "std")]
@@ -77,8 +80,12 @@ impl fmt::Display for Error {
             Error::ArenaTooLarge { needed, limit } => {
                 write!(f, "arena: one image needs {needed} bytes, the limit is {limit}")
             }
-            Error::Isa { requested, choices } => {
-                write!(f, "instruction set: expected one of {choices:?}, found \"{requested}\"")
+            Error::Isa { requested, known, choices } => {
+                let lacks = if *known { ", which this machine lacks" } else { "" };
+                write!(
+                    f,
+                    "instruction set: expected one of {choices:?}, found \"{requested}\"{lacks}"
+                )
             }
             #[cfg(feature = "std")]
             Error::Thread { source } => write!(f, "worker thread: {source}"),

@@ -1,10 +1,8 @@
-//! One worker: a plan and the memory to run it on one image at a time. Threads and batches' checks are `session`'s.
+//! One worker: a plan and the memory to run it on a tile of images at a time. Threads and batches' checks are `session`'s.
 
-use crate::ops::Scratch;
-use crate::plan::{ArenaSize, Place, Plan, Slot};
+use crate::arch::memory::{Buffer, cast, cast_mut};
+use crate::plan::{Group, Place, Plan, Slot};
 use crate::tensor::{Input, Output};
-use alloc::vec;
-use alloc::vec::Vec;
 use core::ops::Range;
 use penjing_format::DataType;
 
@@ -32,120 +30,107 @@ impl Outputs for [Output<'_>] {
     }
 }
 
-/// Memory of one image's intermediate tensors and of the kernels' scratch.
+/// Who is told when a group has run.
+pub(crate) trait Trace {
+    /// A tile's first group is about to run.
+    fn start(&mut self);
+    /// Group `group` has run on so many images, and the next is about to.
+    fn end(&mut self, group: usize, images: usize);
+}
+
+/// Nobody.
+impl Trace for () {
+    fn start(&mut self) {}
+    fn end(&mut self, _: usize, _: usize) {}
+}
+
+/// Memory of a tile's intermediate tensors and of the kernels' scratch.
 pub(crate) struct Worker {
-    arena: Arena,
-    scratch: Scratch,
+    arena: Buffer,
+    scratch: Buffer,
 }
 
 impl Worker {
     pub(crate) fn new(plan: &Plan) -> Self {
-        Self { arena: Arena::new(plan.arena), scratch: Scratch::new(plan.scratch) }
+        Self {
+            arena: Buffer::zeroed(plan.arena * plan.images),
+            scratch: Buffer::zeroed(plan.scratch),
+        }
     }
 
-    /// Runs `images` of a batch, one after the other: what one image comes to cannot depend on its neighbours.
+    /// Runs `images` of a batch, a tile after the other. What one image comes to does not depend on its neighbours: kernels
+    /// sum in an order of their own.
     pub(crate) fn run(
         &mut self,
         plan: &Plan,
         inputs: &(impl Inputs + ?Sized),
         outputs: &mut (impl Outputs + ?Sized),
         images: Range<usize>,
+        trace: &mut impl Trace,
     ) {
-        let kernels = plan.isa.kernels();
-        for image in images {
+        for first in images.clone().step_by(plan.images) {
+            let tile = first..images.end.min(first + plan.images);
             let outside = |index: usize| {
                 let len = plan.inputs[index].len;
-                inputs.input(index).part(image * len..(image + 1) * len)
+                inputs.input(index).part(tile.start * len..tile.end * len)
             };
-            for group in &plan.groups {
-                let (input, output) = self.arena.pair(&group.input, &group.output, outside);
-                group.op.run(kernels, input, output, &mut self.scratch);
+            trace.start();
+            for (index, group) in plan.groups.iter().enumerate() {
+                let (input, output) = pair(&mut self.arena, plan, group, tile.len(), outside);
+                let scratch = self.scratch.get_mut();
+                group.op.run(plan.isa, input, output, tile.len(), scratch);
+                trace.end(index, tile.len());
             }
             for (index, slot) in plan.outputs.iter().enumerate() {
                 let from = match slot.place {
                     Place::Input(index) => outside(index),
-                    Place::Arena(at) => self.arena.tensor(slot.dtype, at..at + slot.len),
+                    Place::Arena(at) => {
+                        let at = at * plan.images;
+                        let bytes = &self.arena.get::<u8>()[at..at + tile.len() * slot.bytes()];
+                        view(slot.dtype, bytes)
+                    }
                 };
-                outputs.output(index).copy_at(image * slot.len, from);
+                outputs.output(index).copy_at(tile.start * slot.len, from);
             }
         }
     }
 }
 
-/// One image's intermediate tensors, by type.
-struct Arena {
-    f32: Vec<f32>,
-    i8: Vec<i8>,
-    u8: Vec<u8>,
-}
-
-impl Arena {
-    fn new(size: ArenaSize) -> Self {
-        Self { f32: vec![0.0; size.f32], i8: vec![0; size.i8], u8: vec![0; size.u8] }
-    }
-
-    fn tensor(&self, dtype: DataType, range: Range<usize>) -> Input<'_> {
-        match dtype {
-            DataType::U8 => Input::U8(&self.u8[range]),
-            DataType::I8 => Input::I8(&self.i8[range]),
-            DataType::F32 | DataType::I16 | DataType::I32 => Input::F32(&self.f32[range]),
-        }
-    }
-
-    /// A group's input, to read, and its output, to write; `outside` lends graph inputs.
-    fn pair<'a, 'o: 'a>(
-        &'a mut self,
-        input: &Slot,
-        output: &Slot,
-        outside: impl Fn(usize) -> Input<'o>,
-    ) -> (Input<'a>, Output<'a>) {
-        let Place::Arena(to) = output.place else {
-            unreachable!("the planner writes to the arena alone")
-        };
-        let to = to..to + output.len;
-        let from = match input.place {
-            Place::Arena(from) => from..from + input.len,
-            Place::Input(index) => {
-                let output = match output.dtype {
-                    DataType::U8 => Output::U8(&mut self.u8[to]),
-                    DataType::I8 => Output::I8(&mut self.i8[to]),
-                    _ => Output::F32(&mut self.f32[to]),
-                };
-                return (outside(index), output);
-            }
-        };
-        match (input.dtype, output.dtype) {
-            (DataType::F32, DataType::F32) => {
-                let (from, to) = split(&mut self.f32, from, to);
-                (Input::F32(from), Output::F32(to))
-            }
-            (DataType::I8, DataType::I8) => {
-                let (from, to) = split(&mut self.i8, from, to);
-                (Input::I8(from), Output::I8(to))
-            }
-            (DataType::U8, DataType::U8) => {
-                let (from, to) = split(&mut self.u8, from, to);
-                (Input::U8(from), Output::U8(to))
-            }
-            (DataType::U8, DataType::I8) => {
-                (Input::U8(&self.u8[from]), Output::I8(&mut self.i8[to]))
-            }
-            (DataType::F32, DataType::I8) => {
-                (Input::F32(&self.f32[from]), Output::I8(&mut self.i8[to]))
-            }
-            (DataType::F32, DataType::U8) => {
-                (Input::F32(&self.f32[from]), Output::U8(&mut self.u8[to]))
-            }
-            (DataType::I8, _) => (Input::I8(&self.i8[from]), Output::F32(&mut self.f32[to])),
-            (_, _) => (Input::U8(&self.u8[from]), Output::F32(&mut self.f32[to])),
-        }
+/// A group's input, to read, and its output, to write; `outside` lends graph inputs.
+fn pair<'a, 'o: 'a>(
+    arena: &'a mut Buffer,
+    plan: &Plan,
+    group: &Group,
+    images: usize,
+    outside: impl Fn(usize) -> Input<'o>,
+) -> (Input<'a>, Output<'a>) {
+    let range = |slot: &Slot, at: usize| at * plan.images..at * plan.images + images * slot.bytes();
+    let Place::Arena(to) = group.output.place else {
+        unreachable!("the planner writes to the arena alone")
+    };
+    let to = range(&group.output, to);
+    let arena = arena.get_mut::<u8>();
+    match group.input.place {
+        Place::Input(index) => (outside(index), view_mut(group.output.dtype, &mut arena[to])),
+        Place::Arena(from) => match arena.get_disjoint_mut([range(&group.input, from), to]) {
+            Ok([from, to]) => (view(group.input.dtype, from), view_mut(group.output.dtype, to)),
+            Err(error) => unreachable!("live tensors overlap: {error}"),
+        },
     }
 }
 
-/// Two tensors of one type, which the planner has placed apart.
-fn split<T>(memory: &mut [T], from: Range<usize>, to: Range<usize>) -> (&[T], &mut [T]) {
-    match memory.get_disjoint_mut([from, to]) {
-        Ok([from, to]) => (from, to),
-        Err(error) => unreachable!("live tensors overlap: {error}"),
+fn view(dtype: DataType, bytes: &[u8]) -> Input<'_> {
+    match dtype {
+        DataType::U8 => Input::U8(bytes),
+        DataType::I8 => Input::I8(cast(bytes)),
+        DataType::F32 | DataType::I16 | DataType::I32 => Input::F32(cast(bytes)),
+    }
+}
+
+fn view_mut(dtype: DataType, bytes: &mut [u8]) -> Output<'_> {
+    match dtype {
+        DataType::U8 => Output::U8(bytes),
+        DataType::I8 => Output::I8(cast_mut(bytes)),
+        DataType::F32 | DataType::I16 | DataType::I32 => Output::F32(cast_mut(bytes)),
     }
 }

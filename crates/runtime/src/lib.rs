@@ -19,7 +19,10 @@ mod operand;
 mod ops;
 mod plan;
 #[cfg(feature = "std")]
+mod profile;
+#[cfg(feature = "std")]
 pub mod reference;
+pub mod roofline;
 mod session;
 mod storage;
 mod tensor;
@@ -32,6 +35,8 @@ pub use arch::Isa;
 pub use error::{Error, Port, RunError};
 pub use penjing_format::{DataType, ModelView, Shape};
 pub use plan::Plan;
+#[cfg(feature = "std")]
+pub use profile::{GroupProfile, Profile};
 pub use session::{Session, SessionOptions};
 pub use storage::{Model, TensorInfo};
 pub use tensor::{Input, Output};

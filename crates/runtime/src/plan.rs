@@ -2,17 +2,23 @@
 //! joins ops into groups and gives every intermediate tensor its place in one image's arena. It runs nothing.
 
 use crate::arch::Isa;
+use crate::arch::memory::ALIGNMENT;
 use crate::error::Error;
+use crate::ops::conv_pool::{ConvPool, Planar};
 use crate::ops::max_pool2d::MaxPool2d;
-use crate::ops::{Op, Quantization, ScratchSize, conv2d, fully_connected};
+use crate::ops::{Failure, Op, Planning, conv2d, depthwise_conv2d, fully_connected};
 use alloc::boxed::Box;
 use alloc::vec;
 use alloc::vec::Vec;
+use core::ops::Range;
 use penjing_format::read::{self, Step};
-use penjing_format::{DataType, ModelView, PackingError, TensorType};
+use penjing_format::{DataType, ModelView, TensorType};
 
-/// Offsets in the arena are multiples of this many elements, so that kernels may count on whole vectors.
-const ALIGNMENT: usize = 16;
+/// The most images that a group runs on before the next group does: enough to share every load of a dense layer's weights.
+const TILE_IMAGES: usize = 16;
+
+/// What a tile's largest tensor may take, so that one group leaves its result in a near cache for the next.
+const TILE_BYTES: usize = 32 << 10;
 
 /// What a session runs: groups of ops in order, with their weights expanded and every tensor placed. Borrows nothing.
 pub struct Plan {
@@ -21,8 +27,12 @@ pub struct Plan {
     pub(crate) inputs: Vec<Port>,
     pub(crate) outputs: Vec<Slot>,
     pub(crate) groups: Vec<Group>,
-    pub(crate) arena: ArenaSize,
-    pub(crate) scratch: ScratchSize,
+    /// Images of a tile: what a worker runs through all groups at once.
+    pub(crate) images: usize,
+    /// Bytes of one image's intermediate tensors.
+    pub(crate) arena: usize,
+    /// Bytes that the ops need beside them.
+    pub(crate) scratch: usize,
 }
 
 /// One image of a graph input.
@@ -41,11 +51,17 @@ pub(crate) struct Slot {
     pub(crate) len: usize,
 }
 
+impl Slot {
+    pub(crate) fn bytes(&self) -> usize {
+        self.len * self.dtype.size()
+    }
+}
+
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Place {
     /// The caller's memory: graph input of this number.
     Input(usize),
-    /// From this element on, in the arena of the tensor's type.
+    /// From this byte of the arena on, times the images of a tile.
     Arena(usize),
 }
 
@@ -54,28 +70,8 @@ pub(crate) struct Group {
     pub(crate) op: Op,
     pub(crate) input: Slot,
     pub(crate) output: Slot,
-}
-
-/// Elements of one image's intermediate tensors, by type.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct ArenaSize {
-    pub(crate) f32: usize,
-    pub(crate) i8: usize,
-    pub(crate) u8: usize,
-}
-
-impl ArenaSize {
-    fn of(&mut self, dtype: DataType) -> &mut usize {
-        match dtype {
-            DataType::U8 => &mut self.u8,
-            DataType::I8 => &mut self.i8,
-            DataType::F32 | DataType::I16 | DataType::I32 => &mut self.f32,
-        }
-    }
-
-    fn bytes(self) -> u64 {
-        4 * self.f32 as u64 + self.i8 as u64 + self.u8 as u64
-    }
+    /// The nodes of the file that it does; reshapes between them are nobody's.
+    pub(crate) nodes: Range<usize>,
 }
 
 impl Plan {
@@ -87,23 +83,29 @@ impl Plan {
         let steps = model.walk().collect::<Result<Vec<_>, _>>().map_err(format_error)?;
         let values = Values::new(model, &steps)?;
         let ports = values.inputs.iter().map(|ty| Port { dtype: ty.dtype, len: image_len(ty) });
+        let shapes = values.group(&steps);
+        let images = tile_images(&shapes);
         let mut plan = Self {
             isa,
             inputs: ports.collect(),
             outputs: Vec::new(),
             groups: Vec::new(),
-            arena: ArenaSize::default(),
-            scratch: ScratchSize::default(),
+            images,
+            arena: 0,
+            scratch: 0,
         };
-        let shapes = values.group(&steps);
         let mut allocator = Allocator::new(&values);
-        for shape in &shapes {
-            let output = allocator.place(shape);
+        let mut planar: Option<Planar> = None;
+        for (index, shape) in shapes.iter().enumerate() {
+            let next = shapes.get(index + 1).filter(|next| values.feeds(shape, next));
+            let made = make_op(shape, Planning { isa, images }, planar.take(), next.is_some())?;
+            planar = made.planar;
+            let output = allocator.place(shape, planar.as_ref());
             let input = allocator.slot(values.root[usize::from(shape.first.input.id)]);
-            let op = make_op(shape, isa)?;
-            plan.scratch = plan.scratch.max(op.scratch());
+            plan.scratch = plan.scratch.max(made.op.scratch(images));
             plan.arena = allocator.size;
-            plan.groups.push(Group { op, input, output });
+            let nodes = shape.first.index..shape.last().index + 1;
+            plan.groups.push(Group { op: made.op, input, output, nodes });
             plan.within(max_arena_bytes)?;
         }
         let output = |id: u16| allocator.slot(values.root[usize::from(id)]);
@@ -111,10 +113,10 @@ impl Plan {
         Ok(plan)
     }
 
-    /// Bytes of one worker's arena: one image's intermediate tensors and the kernels' scratch.
+    /// Bytes of one worker's arena: a tile's intermediate tensors and the kernels' scratch.
     #[must_use]
     pub fn arena_bytes(&self) -> u64 {
-        self.arena.bytes() + self.scratch.bytes()
+        self.arena as u64 * self.images as u64 + self.scratch as u64
     }
 
     fn within(&self, limit: u64) -> Result<(), Error> {
@@ -168,6 +170,15 @@ impl Values {
         Ok(Self { inputs, types, root, readers, is_output })
     }
 
+    /// Whether `next` alone reads what `group` makes, reshaped or not, and is a dense layer.
+    fn feeds(&self, group: &GroupShape<'_>, next: &GroupShape<'_>) -> bool {
+        let made = usize::from(group.last().output.id);
+        matches!(next.first.op, read::Op::FullyConnected(_))
+            && self.root[usize::from(next.first.input.id)] == made
+            && self.readers[made] == 1
+            && !self.is_output[made]
+    }
+
     /// Splits the nodes into groups: a max-pool joins the convolution before it if nothing else reads that; reshapes vanish.
     fn group<'a>(&self, steps: &[Step<'a>]) -> Vec<GroupShape<'a>> {
         let mut groups: Vec<GroupShape<'a>> = Vec::new();
@@ -184,6 +195,16 @@ impl Values {
         }
         groups
     }
+}
+
+/// Images of a tile: fewer where tensors are large.
+fn tile_images(groups: &[GroupShape<'_>]) -> usize {
+    let bytes = |group: &GroupShape<'_>| {
+        let ty = &group.last().output.ty;
+        image_len(ty) * ty.dtype.size()
+    };
+    let largest = groups.iter().map(bytes).max().unwrap_or(0).max(1);
+    (TILE_BYTES / largest).clamp(1, TILE_IMAGES)
 }
 
 /// The nodes of a group.
@@ -218,7 +239,8 @@ struct Allocator<'a> {
     unread: Vec<usize>,
     /// Roots in the arena that are still needed.
     alive: Vec<usize>,
-    size: ArenaSize,
+    /// Bytes of one image's tensors.
+    size: usize,
 }
 
 impl<'a> Allocator<'a> {
@@ -230,7 +252,7 @@ impl<'a> Allocator<'a> {
             values.inputs.iter().enumerate().map(|(index, ty)| slot(index, ty)).collect();
         slots.resize(values.types.len(), None);
         let unread = values.readers.clone();
-        Self { values, slots, unread, alive: Vec::new(), size: ArenaSize::default() }
+        Self { values, slots, unread, alive: Vec::new(), size: 0 }
     }
 
     /// The place of a root's image.
@@ -240,27 +262,31 @@ impl<'a> Allocator<'a> {
     }
 
     /// Places the group's output beside everything alive, its input included, then lets go of what no later group reads.
-    fn place(&mut self, group: &GroupShape<'_>) -> Slot {
+    /// A `planar` output is bytes in a layout that only its reader knows.
+    fn place(&mut self, group: &GroupShape<'_>, planar: Option<&Planar>) -> Slot {
         let output = &group.last().output;
-        let (dtype, len) = (output.ty.dtype, image_len(&output.ty));
+        let (dtype, len) = match planar {
+            Some(planar) => (DataType::U8, planar.bytes()),
+            None => (output.ty.dtype, image_len(&output.ty)),
+        };
         let mut taken: Vec<(usize, usize)> = self
             .alive
             .iter()
             .filter_map(|&root| match self.slot(root) {
-                Slot { place: Place::Arena(at), dtype: d, len } if d == dtype => Some((at, len)),
-                _ => None,
+                slot @ Slot { place: Place::Arena(at), .. } => Some((at, at + slot.bytes())),
+                Slot { place: Place::Input(_), .. } => None,
             })
             .collect();
         taken.sort_unstable();
-        let mut at = 0;
-        for (start, taken_len) in taken {
-            if at + len <= start {
+        let bytes = len * dtype.size();
+        let mut at: usize = 0;
+        for (start, end) in taken {
+            if at + bytes <= start {
                 break;
             }
-            at = at.max((start + taken_len).next_multiple_of(ALIGNMENT));
+            at = at.max(end.next_multiple_of(ALIGNMENT));
         }
-        let size = self.size.of(dtype);
-        *size = (*size).max(at + len);
+        self.size = self.size.max((at + bytes).next_multiple_of(ALIGNMENT));
         let slot = Slot { place: Place::Arena(at), dtype, len };
         self.slots[usize::from(output.id)] = Some(slot);
         self.alive.push(usize::from(output.id));
@@ -272,38 +298,65 @@ impl<'a> Allocator<'a> {
     }
 }
 
-/// Makes a group's op: expands its weights and chooses its kernels.
-fn make_op(group: &GroupShape<'_>, isa: Isa) -> Result<Op, Error> {
+/// An op, and the layout in which its result lies where that is its reader's affair alone.
+struct Made {
+    op: Op,
+    planar: Option<Planar>,
+}
+
+/// Makes a group's op: expands its weights and chooses its kernels. `planar` is how its input lies, where that is special;
+/// `private` says that a dense layer reads its result and nobody else does.
+fn make_op(
+    group: &GroupShape<'_>,
+    planning: Planning,
+    planar: Option<Planar>,
+    private: bool,
+) -> Result<Made, Error> {
     let step = &group.first;
+    let node = step.index;
     let (input, output) = (&step.input.ty, &step.output.ty);
-    let rank = || Error::Unsupported { node: step.index, what: "a tensor whose rank is not 4" };
-    let packing = |source: PackingError| Error::Weights { node: step.index, source };
-    let params = |ty: &TensorType| {
-        let what = "integers without a scale";
-        ty.quantization.ok_or(Error::Unsupported { node: step.index, what })
+    let unsupported = |what| Error::Unsupported { node, what };
+    let failed = |failure| match failure {
+        Failure::Rank => unsupported("a tensor of this rank"),
+        Failure::TooLarge => unsupported("an image of more than 4 GiB"),
+        Failure::Packing(source) => Error::Weights { node, source },
     };
-    match &step.op {
+    let params = |ty: &TensorType| ty.quantization.ok_or(unsupported("integers without a scale"));
+    let pool = |step: &Step<'_>| match &step.op {
+        read::Op::MaxPool2d(op) => MaxPool2d::new(op, step.input.ty.shape, step.output.ty.shape),
+        _ => None,
+    };
+    let rank = || failed(Failure::Rank);
+    let op = match &step.op {
         read::Op::Conv2d(op) => {
-            let quantization = Quantization::of(input, output);
-            let kernels = isa.kernels();
-            let conv = conv2d::Conv2d::new(kernels, op, input.shape, output.shape, quantization);
-            let mut conv = conv.map_err(packing)?.ok_or_else(rank)?;
-            if let Some(Step { op: read::Op::MaxPool2d(op), input, output, .. }) = &group.pool {
-                conv.fuse(MaxPool2d::new(op, input.ty.shape, output.ty.shape).ok_or_else(rank)?);
+            let pool = group.pool.as_ref().map(|step| pool(step).ok_or_else(rank)).transpose()?;
+            if let Some(pool) = &pool {
+                let made = ConvPool::new(planning, op, pool, input, output).map_err(failed)?;
+                if let Some(mut op) = made {
+                    let planar = private.then(|| op.keep_planar().clone());
+                    return Ok(Made { op: Op::ConvPool(Box::new(op)), planar });
+                }
             }
-            Ok(Op::Conv2d(Box::new(conv)))
+            let mut conv = conv2d::Conv2d::new(planning, op, input, output).map_err(failed)?;
+            if let Some(pool) = pool {
+                conv.fuse(pool);
+            }
+            Op::Conv2d(Box::new(conv))
+        }
+        read::Op::DepthwiseConv2d(op) => {
+            let conv = depthwise_conv2d::DepthwiseConv2d::new(planning, op, input, output);
+            Op::DepthwiseConv2d(Box::new(conv.map_err(failed)?))
         }
         read::Op::FullyConnected(op) => {
-            let quantization = Quantization::of(input, output);
-            let op = fully_connected::FullyConnected::new(op, quantization).map_err(packing)?;
-            Ok(Op::FullyConnected(op))
+            let planar = planar.as_ref();
+            let op = fully_connected::FullyConnected::new(planning, op, input, output, planar);
+            Op::FullyConnected(Box::new(op.map_err(failed)?))
         }
-        read::Op::MaxPool2d(op) => {
-            MaxPool2d::new(op, input.shape, output.shape).map(Op::MaxPool2d).ok_or_else(rank)
-        }
-        read::Op::Quantize => params(output).map(Op::Quantize),
-        read::Op::Dequantize => params(input).map(Op::Dequantize),
+        read::Op::MaxPool2d(_) => Op::MaxPool2d(pool(step).ok_or_else(rank)?),
+        read::Op::Quantize => Op::Quantize(params(output)?),
+        read::Op::Dequantize => Op::Dequantize(params(input)?),
         // `group` has left them out: they share their input's memory.
-        read::Op::Reshape(_) => Err(Error::Unsupported { node: step.index, what: "a reshape" }),
-    }
+        read::Op::Reshape(_) => return Err(unsupported("a reshape")),
+    };
+    Ok(Made { op, planar: None })
 }

@@ -4,6 +4,8 @@ use crate::arch::Isa;
 use crate::error::{Error, Port, RunError};
 use crate::exec::Worker;
 use crate::plan::Plan;
+#[cfg(feature = "std")]
+use crate::profile::Profile;
 use crate::storage::Model;
 use crate::tensor::{Input, Output};
 #[cfg(feature = "std")]
@@ -105,7 +107,27 @@ impl Session {
         if let Some(pool) = self.pool.as_mut().filter(|_| batch > 1) {
             return pool.run(&self.plan, &mut self.worker, inputs, outputs, batch);
         }
-        self.worker.run(&self.plan, inputs, outputs, 0..batch);
+        self.worker.run(&self.plan, inputs, outputs, 0..batch, &mut ());
+        Ok(())
+    }
+
+    /// An empty profile of this session's groups.
+    #[cfg(feature = "std")]
+    #[must_use]
+    pub fn profile(&self) -> Profile {
+        Profile::new(&self.plan)
+    }
+
+    /// As [`run_many`](Self::run_many), on the caller's thread alone, adding each group's time to a profile of this session.
+    #[cfg(feature = "std")]
+    pub fn run_profiled(
+        &mut self,
+        inputs: &[Input<'_>],
+        outputs: &mut [Output<'_>],
+        profile: &mut Profile,
+    ) -> Result<(), RunError> {
+        let batch = self.check(inputs, outputs)?;
+        self.worker.run(&self.plan, inputs, outputs, 0..batch, profile);
         Ok(())
     }
 

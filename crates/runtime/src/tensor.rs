@@ -1,5 +1,6 @@
 //! Borrowed batches of elements that go into a session and come out of it. Shapes are the model's; nothing is owned here.
 
+use crate::arch::memory::bytes_of;
 use core::ops::Range;
 use penjing_format::DataType;
 
@@ -53,6 +54,11 @@ impl<'a> Input<'a> {
         for_each_type!(self, Input, x => x.len())
     }
 
+    /// The elements' bytes.
+    pub(crate) fn bytes(self) -> &'a [u8] {
+        for_each_type!(self, Input, x => bytes_of(x))
+    }
+
     /// Elements `range`.
     pub(crate) fn part(self, range: Range<usize>) -> Input<'a> {
         match self {
@@ -87,6 +93,15 @@ impl Output<'_> {
             Output::U8(x) => Output::U8(x),
             Output::I8(x) => Output::I8(x),
             Output::F32(x) => Output::F32(x),
+        }
+    }
+
+    /// Places `range`.
+    pub(crate) fn part(self, range: Range<usize>) -> Self {
+        match self {
+            Output::U8(x) => Output::U8(&mut x[range]),
+            Output::I8(x) => Output::I8(&mut x[range]),
+            Output::F32(x) => Output::F32(&mut x[range]),
         }
     }
 

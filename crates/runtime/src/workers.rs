@@ -144,7 +144,7 @@ impl Pool {
             }
             if next < batch {
                 let end = (next + tile).min(batch);
-                failed |= panics(|| worker.run(plan, inputs, outputs, next..end));
+                failed |= panics(|| worker.run(plan, inputs, outputs, next..end, &mut ()));
                 next = end;
             } else if out == 0 {
                 return if failed { Err(RunError::Worker) } else { Ok(()) };
@@ -224,7 +224,13 @@ impl Job {
     }
 
     fn run(&mut self, plan: &Plan, worker: &mut Worker) {
-        worker.run(plan, self.inputs.as_slice(), self.outputs.as_mut_slice(), 0..self.count);
+        worker.run(
+            plan,
+            self.inputs.as_slice(),
+            self.outputs.as_mut_slice(),
+            0..self.count,
+            &mut (),
+        );
     }
 
     fn collect(&self, outputs: &mut [Output<'_>], plan: &Plan) {
@@ -277,8 +283,8 @@ impl Outputs for [Staging] {
 mod tests {
     use super::*;
     use crate::arch::Isa;
-    use crate::ops::{Op, ScratchSize};
-    use crate::plan::{ArenaSize, Group, Place, Port, Slot};
+    use crate::ops::Op;
+    use crate::plan::{Group, Place, Port, Slot};
     use penjing_format::QuantParams;
 
     /// A plan that no planner makes: its op panics, on whatever thread.
@@ -289,9 +295,15 @@ mod tests {
             isa: Isa::PORTABLE,
             inputs: vec![Port { dtype: DataType::U8, len: 1 }],
             outputs: vec![output],
-            groups: vec![Group { op: Op::Dequantize(QuantParams::PIXEL), input, output }],
-            arena: ArenaSize { u8: 1, ..ArenaSize::default() },
-            scratch: ScratchSize::default(),
+            groups: vec![Group {
+                op: Op::Dequantize(QuantParams::PIXEL),
+                input,
+                output,
+                nodes: 0..1,
+            }],
+            images: 1,
+            arena: 64,
+            scratch: 0,
         }
     }
 

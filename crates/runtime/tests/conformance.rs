@@ -1,10 +1,11 @@
-//! Every op against the oracle over random shapes, types, zero points and extreme values: integers bit for bit, reals within
+//! Every op on every instruction set against the oracle over random shapes, types, zero points and extreme values: integers bit for bit, reals within
 //! `1e-5 * (sum |x * w| + |bias|)`. Batches and threads are `invariance`'s.
 
 mod support;
 
 use penjing_format::write::{MaxPool2d, Model as Spec, Node, Op, PackingChoice, Value};
 use penjing_format::{DataType, QuantParams};
+use penjing_runtime::Model;
 use proptest::prelude::*;
 use support::{Data, TYPES};
 
@@ -13,8 +14,15 @@ fn conforms(spec: &Spec, packing: PackingChoice, seed: u64, slack: f64) {
     let model = support::model(spec, packing);
     let info = model.inputs().next().unwrap();
     let images = Data::noise(info.dtype, 3 * info.shape.elements().unwrap(), seed);
-    let results = support::run(&mut support::session(&model, 1), &model, &images, 3).unwrap();
-    support::check(&model, &images, &results, 3, slack);
+    conforms_on(&model, &images, slack);
+}
+
+fn conforms_on(model: &Model, images: &Data, slack: f64) {
+    for &isa in support::instruction_sets() {
+        let mut session = support::session_on(model, isa, 1);
+        let results = support::run(&mut session, model, images, 3).unwrap();
+        support::check(isa, model, images, &results, 3, slack);
+    }
 }
 
 proptest! {
@@ -22,6 +30,56 @@ proptest! {
 
     #[test]
     fn conv2d_with_and_without_a_pool(case in support::conv_case()) {
+        if let Some(spec) = case.spec() {
+            let packing = [PackingChoice::Dense, PackingChoice::Bitmap][case.seed as usize % 2];
+            conforms(&spec, packing, case.seed, 1.0);
+        }
+    }
+
+    /// The opening of a network for grey images, which has kernels of its own.
+    #[test]
+    fn patches_of_a_grey_image(
+        dtype in 0..3_usize,
+        size in [3..32_u32, 3..40],
+        out_channels in 1..16_u32,
+        pads in [0..3_u32, 0..3, 0..3, 0..3],
+        blank: bool,
+        dense in proptest::option::of(1..40_u32),
+        seed: u64,
+    ) {
+        let case = support::ConvCase {
+            dtype: TYPES[dtype],
+            input: [size[0], size[1], 1],
+            kernel: [3, 3],
+            out_channels,
+            stride: [1, 1],
+            dilation: [1, 1],
+            pads,
+            pool: Some(([2, 2], [2, 2], [0; 4])),
+            seed,
+        };
+        let Some(mut spec) = case.spec() else { return Ok(()) };
+        let dense = dense.filter(|_| case.dtype != DataType::F32);
+        if let Some(out) = dense {
+            support::flatten_into_dense(&mut spec, &case, out);
+        }
+        let model = support::model(&spec, PackingChoice::Auto);
+        let mut images = Data::noise(case.dtype, 3 * (size[0] * size[1]) as usize, seed);
+        if blank {
+            // Most of an image at real 0, which kernels may skip.
+            images.blank(support::params(case.dtype, 0.02, seed >> 11).zero_point, 3);
+        }
+        if case.dtype != DataType::F32 {
+            return Ok(conforms_on(&model, &images, 0.0));
+        }
+        for &isa in support::instruction_sets() {
+            let found = support::run(&mut support::session_on(&model, isa, 1), &model, &images, 3);
+            support::check_by_magnitude(isa, &spec, &model, &images, &found.unwrap(), 3);
+        }
+    }
+
+    #[test]
+    fn depthwise_conv2d(case in support::depthwise_case()) {
         if let Some(spec) = case.spec() {
             let packing = [PackingChoice::Dense, PackingChoice::Bitmap][case.seed as usize % 2];
             conforms(&spec, packing, case.seed, 1.0);
@@ -66,6 +124,30 @@ proptest! {
         let nodes = vec![Node::new(Op::Dequantize, None)];
         conforms(&Spec { inputs: vec![input], nodes, ..Spec::default() }, PackingChoice::Auto, seed, 0.0);
     }
+}
+
+/// Reals as a trained network has them: pixels in 0..1 on a blank ground, weights and biases of one magnitude. There Winograd's
+/// sums keep the rule of all others.
+#[test]
+fn patches_of_trained_reals_keep_the_rule() {
+    use penjing_format::write::{Constant, Conv2d};
+    let mut noise = support::Noise(7);
+    let mut unit = |scale: f32| ((noise.next() >> 40) as f32 / (1 << 23) as f32 - 1.0) * scale;
+    let conv = Op::Conv2d(Conv2d {
+        weights: Constant::f32([12, 3, 3, 1].into(), (0..108).map(|_| unit(0.5)).collect()),
+        bias: Some(Constant::bias_f32((0..12).map(|_| unit(0.1) + 0.15).collect())),
+        stride: [1, 1],
+        dilation: [1, 1],
+        padding: support::padding(0, 0, 0, 0),
+        activation: penjing_format::Activation::Relu,
+    });
+    let pool = MaxPool2d { window: [2, 2], stride: [2, 2], padding: support::padding(0, 0, 0, 0) };
+    let input = support::input_value(DataType::F32, [1, 28, 28, 1].into(), QuantParams::PIXEL);
+    let nodes = vec![Node::new(conv, None), Node::new(Op::MaxPool2d(pool), None)];
+    let spec = Spec { inputs: vec![input], nodes, ..Spec::default() };
+    let model = support::model(&spec, PackingChoice::Auto);
+    let pixel = |_| if unit(1.0) > 0.2 { (unit(127.5) + 127.5).round() / 255.0 } else { 0.0 };
+    conforms_on(&model, &Data::F32((0..3 * 784).map(pixel).collect()), 1.0);
 }
 
 /// More taps than one chunk of f32 sums, in runs longer and shorter than a chunk.
@@ -113,9 +195,12 @@ fn extreme_codes_do_not_saturate() {
                 DataType::U8 => Data::U8(vec![code; 2028]),
                 _ => Data::I8(vec![code as i8; 2028]),
             };
-            let found = support::run(&mut support::session(&model, 1), &model, &images, 1).unwrap();
             let sign = weight.signum() * if zero_point == 0 { 1 } else { -1 };
-            assert_eq!(found, Data::I8(vec![100 * sign; 3]));
+            for &isa in support::instruction_sets() {
+                let mut session = support::session_on(&model, isa, 1);
+                let found = support::run(&mut session, &model, &images, 1).unwrap();
+                assert_eq!(found, Data::I8(vec![100 * sign; 3]), "{isa}");
+            }
         }
     }
 }
@@ -144,7 +229,10 @@ fn sums_that_outgrow_f32_stay_exact() {
         let spec = Spec { inputs: vec![input], nodes, ..Spec::default() };
         let model = support::model(&spec, PackingChoice::Auto);
         let images = Data::U8(vec![255; channels as usize]);
-        let found = support::run(&mut support::session(&model, 1), &model, &images, 1).unwrap();
-        assert_eq!(found, Data::I8(vec![-20, -9, 2, 13]), "{channels}");
+        for &isa in support::instruction_sets() {
+            let mut session = support::session_on(&model, isa, 1);
+            let found = support::run(&mut session, &model, &images, 1).unwrap();
+            assert_eq!(found, Data::I8(vec![-20, -9, 2, 13]), "{isa}, {channels}");
+        }
     }
 }

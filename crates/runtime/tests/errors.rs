@@ -134,5 +134,6 @@ fn arena_bytes_count_what_lives_at_once() {
         ..Default::default()
     };
     let session = support::session(&support::model(&spec, PackingChoice::Auto), 1);
-    assert_eq!(session.arena_bytes(), 64 + 4 * 64);
+    // A tile of 16 images.
+    assert_eq!(session.arena_bytes(), 16 * (64 + 4 * 64));
 }

@@ -4,7 +4,7 @@ mod support;
 
 use penjing_format::DataType;
 use penjing_format::write::PackingChoice;
-use penjing_runtime::Model;
+use penjing_runtime::{Isa, Model};
 use proptest::prelude::*;
 use support::Data;
 
@@ -14,17 +14,32 @@ fn same_for_any_batch_and_threads(model: &Model, seed: u64) {
     let info = model.inputs().next().unwrap();
     let len = info.shape.elements().unwrap();
     let images = Data::noise(info.dtype, IMAGES * len, seed);
-    let want = batches(model, &images, len, 1, 1);
-    for threads in [1, 2, 3] {
-        for batch in [1, 2, 7, IMAGES] {
-            assert_eq!(batches(model, &images, len, batch, threads), want, "{threads} {batch}");
+    let mut codes = None;
+    for &isa in support::instruction_sets() {
+        let want = batches(model, isa, &images, len, 1, 1);
+        for threads in [1, 2, 3] {
+            for batch in [1, 2, 7, IMAGES] {
+                let found = batches(model, isa, &images, len, batch, threads);
+                assert_eq!(found, want, "{isa} {threads} {batch}");
+            }
+        }
+        // Integers do not depend on the instruction set either.
+        if model.outputs().next().unwrap().dtype != DataType::F32 {
+            assert_eq!(*codes.get_or_insert(want.clone()), want, "{isa}");
         }
     }
 }
 
 /// The results of images run `batch` at a time, as bits.
-fn batches(model: &Model, images: &Data, len: usize, batch: usize, threads: usize) -> Vec<u32> {
-    let mut session = support::session(model, threads);
+fn batches(
+    model: &Model,
+    isa: Isa,
+    images: &Data,
+    len: usize,
+    batch: usize,
+    threads: usize,
+) -> Vec<u32> {
+    let mut session = support::session_on(model, isa, threads);
     assert_eq!(session.threads(), threads);
     let parts: Vec<Data> = match images {
         Data::U8(x) => x.chunks(batch * len).map(|part| Data::U8(part.to_vec())).collect(),
@@ -52,7 +67,13 @@ fn the_articles_network() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 40, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
+
+    #[test]
+    fn any_dense_layer(dtype in 0..3_usize, features in 1..300_u32, out in 1..40_u32, seed: u64) {
+        let spec = support::dense_spec(support::TYPES[dtype], features, out, seed);
+        same_for_any_batch_and_threads(&support::model(&spec, PackingChoice::Auto), seed);
+    }
 
     #[test]
     fn any_convolution(case in support::conv_case()) {
@@ -68,8 +89,11 @@ fn a_network_conforms_as_a_chain() {
     for (dtype, slack) in [(DataType::U8, 0.0), (DataType::F32, 3.0)] {
         let model = support::model(&support::network_spec(dtype), PackingChoice::Auto);
         let images = Data::noise(dtype, 9 * 12 * 14, 5);
-        let results = support::run(&mut support::session(&model, 2), &model, &images, 9).unwrap();
-        support::check(&model, &images, &results, 9, slack);
+        for &isa in support::instruction_sets() {
+            let mut session = support::session_on(&model, isa, 2);
+            let results = support::run(&mut session, &model, &images, 9).unwrap();
+            support::check(isa, &model, &images, &results, 9, slack);
+        }
     }
 }
 

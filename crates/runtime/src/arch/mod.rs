@@ -1,14 +1,21 @@
-//! Instruction sets: a token for each, and the table of kernels that possession of a token opens.
+//! Instruction sets: a token for each, and the one way into a kernel, [`Isa::dispatch`].
 //!
-//! Dispatch happens once, when a session is planned. Loops over geometry live in `ops`; here are only the inner kernels.
+//! A set is chosen once, when a session is planned. Kernels (`kernels`) are written once over the vectors of `lanes`, which
+//! each set's own file implements; loops over geometry live in `ops`.
 
-pub(crate) mod portable;
+pub(crate) mod kernels;
+pub(crate) mod lanes;
+pub(crate) mod memory;
+mod portable;
+#[cfg(target_arch = "x86_64")]
+mod x86;
 
 use crate::error::Error;
 use alloc::string::String;
 use core::fmt;
 use core::ops::Range;
-use penjing_quant::Requantize;
+use lanes::{Ints, Lanes, Set};
+use portable::Portable;
 
 /// The environment variable that forces an instruction set.
 #[cfg(feature = "std")]
@@ -16,32 +23,101 @@ pub const ISA_VARIABLE: &str = "PENJING_ISA";
 
 /// An instruction set that this machine has: a value of this type proves it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Isa(Set);
+pub struct Isa(Token);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Set {
-    Portable,
+enum Token {
+    Portable(Portable),
+    #[cfg(target_arch = "x86_64")]
+    Sse2(x86::sse2::Sse2),
+    #[cfg(target_arch = "x86_64")]
+    Avx2(x86::avx2::Avx2),
+    #[cfg(target_arch = "x86_64")]
+    Avx512(x86::avx512::Avx512),
+}
+
+/// Work that is compiled once for every instruction set.
+///
+/// `run` must be `#[inline(always)]`, and so must all that it calls with `set` or its lanes.
+pub(crate) trait Kernel {
+    type Output;
+    fn run<S: Set>(self, set: S) -> Self::Output;
+}
+
+/// What numbers a kernel sums: [`Integers`] or [`Floats`].
+pub(crate) trait Arithmetic {
+    type Sum: memory::Plain + PartialOrd;
+    type Lanes<S: Set>: Lanes<Sum = Self::Sum>;
+    fn lanes<S: Set>(set: S) -> Self::Lanes<S>;
+}
+
+/// Codes, summed exactly.
+pub(crate) struct Integers;
+
+/// f32.
+pub(crate) struct Floats;
+
+impl Arithmetic for Integers {
+    type Sum = i32;
+    type Lanes<S: Set> = S::Ints;
+    #[inline(always)]
+    fn lanes<S: Set>(set: S) -> S::Ints {
+        set.ints()
+    }
+}
+
+impl Arithmetic for Floats {
+    type Sum = f32;
+    type Lanes<S: Set> = S::Reals;
+    #[inline(always)]
+    fn lanes<S: Set>(set: S) -> S::Reals {
+        set.reals()
+    }
 }
 
 impl Isa {
     /// Plain Rust, on any machine.
-    pub const PORTABLE: Isa = Isa(Set::Portable);
+    pub const PORTABLE: Isa = Isa(Token::Portable(Portable));
 
-    /// Names that [`from_name`](Self::from_name) knows, best last.
+    /// Names of all sets that kernels are compiled for on this architecture, best last.
+    #[cfg(target_arch = "x86_64")]
+    pub const NAMES: &'static [&'static str] = &["portable", "sse2", "avx2", "avx512"];
+    /// Names of all sets that kernels are compiled for on this architecture, best last.
+    #[cfg(not(target_arch = "x86_64"))]
     pub const NAMES: &'static [&'static str] = &["portable"];
 
     /// The best set that this machine has.
     #[must_use]
     pub fn detect() -> Self {
-        Self::PORTABLE
+        Self::NAMES.iter().rev().find_map(|name| Self::find(name)).unwrap_or(Self::PORTABLE)
     }
 
-    /// The set of that name, if this version knows it and this machine has it.
-    pub fn from_name(name: &str) -> Result<Self, Error> {
+    /// All sets that this machine has, best last.
+    pub fn available() -> impl Iterator<Item = Self> {
+        Self::NAMES.iter().filter_map(|name| Self::find(name))
+    }
+
+    /// The set of that name, if it is known and this machine has it.
+    fn find(name: &str) -> Option<Self> {
         match name {
-            "portable" => Ok(Self::PORTABLE),
-            _ => Err(Error::Isa { requested: String::from(name), choices: Self::NAMES }),
+            "portable" => Some(Self::PORTABLE),
+            #[cfg(target_arch = "x86_64")]
+            "sse2" => x86::sse2::Sse2::new().map(|token| Isa(Token::Sse2(token))),
+            #[cfg(target_arch = "x86_64")]
+            "avx2" => x86::avx2::Avx2::new().map(|token| Isa(Token::Avx2(token))),
+            #[cfg(target_arch = "x86_64")]
+            "avx512" => x86::avx512::Avx512::new().map(|token| Isa(Token::Avx512(token))),
+            _ => None,
         }
+    }
+
+    /// The set of that name; an error where it is unknown or this machine lacks it.
+    pub fn from_name(name: &str) -> Result<Self, Error> {
+        Self::find(name).ok_or_else(|| Error::Isa {
+            requested: String::from(name),
+            known: Self::NAMES.contains(&name),
+            choices: Self::available().map(Isa::name).collect(),
+        })
     }
 
     /// What `PENJING_ISA` names; the best set where it is unset or empty.
@@ -62,185 +138,64 @@ impl Isa {
     #[must_use]
     pub fn name(self) -> &'static str {
         match self.0 {
-            Set::Portable => "portable",
+            Token::Portable(_) => "portable",
+            #[cfg(target_arch = "x86_64")]
+            Token::Sse2(_) => "sse2",
+            #[cfg(target_arch = "x86_64")]
+            Token::Avx2(_) => "avx2",
+            #[cfg(target_arch = "x86_64")]
+            Token::Avx512(_) => "avx512",
         }
     }
 
-    /// Its kernels.
-    pub(crate) fn kernels(self) -> &'static Kernels {
+    /// Runs a kernel compiled for this set.
+    pub(crate) fn dispatch<K: Kernel>(self, kernel: K) -> K::Output {
         match self.0 {
-            Set::Portable => &PORTABLE,
+            Token::Portable(token) => kernel.run(token),
+            #[cfg(target_arch = "x86_64")]
+            Token::Sse2(token) => token.enter(kernel),
+            #[cfg(target_arch = "x86_64")]
+            Token::Avx2(token) => token.enter(kernel),
+            #[cfg(target_arch = "x86_64")]
+            Token::Avx512(token) => token.enter(kernel),
         }
     }
+
+    /// What the planner must know of the set.
+    pub(crate) fn traits(self) -> Traits {
+        struct Ask;
+        impl Kernel for Ask {
+            type Output = Traits;
+            #[inline(always)]
+            fn run<S: Set>(self, _: S) -> Traits {
+                Traits {
+                    lanes: <S::Ints as Lanes>::LANES,
+                    codes: <S::Ints as Ints>::CODES,
+                    registers: S::REGISTERS,
+                    patches: S::PATCHES,
+                }
+            }
+        }
+        self.dispatch(Ask)
+    }
+}
+
+/// A set in figures.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Traits {
+    /// 32-bit lanes of a vector.
+    pub(crate) lanes: usize,
+    /// What integer kernels read.
+    pub(crate) codes: lanes::Codes,
+    pub(crate) registers: usize,
+    /// By which integer products it does patches.
+    pub(crate) patches: Option<lanes::Products>,
 }
 
 impl fmt::Display for Isa {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())
     }
-}
-
-/// A dense layer of one image: input, weights `[out][in]`, bias, output.
-type Dense<T, A> = fn(&[T], &[T], &[A], &mut [A]);
-
-/// One instruction set's inner kernels.
-pub(crate) struct Kernels {
-    /// A convolution's, by the number of output channels in lanes.
-    pub(crate) conv: &'static [ConvKernels],
-    /// Input, weights `[out][in]`, bias, output.
-    pub(crate) dense_f32: Dense<f32, f32>,
-    /// Centred input, weights `[out][in]`, bias, sums.
-    pub(crate) dense_i16: Dense<i16, i32>,
-    /// Codes, zero point, `q - zero_point`.
-    pub(crate) center_i8_f32: fn(&[i8], i32, &mut [f32]),
-    pub(crate) center_u8_f32: fn(&[u8], i32, &mut [f32]),
-    pub(crate) center_i8_i16: fn(&[i8], i32, &mut [i16]),
-    pub(crate) center_u8_i16: fn(&[u8], i32, &mut [i16]),
-}
-
-/// The kernels of a convolution with tiles of `lanes` output channels.
-pub(crate) struct ConvKernels {
-    pub(crate) lanes: usize,
-    /// Sums in f32: of reals, or of integers that stay within 2^24.
-    pub(crate) f32: SumKernels<f32>,
-    /// Sums of integers in i32.
-    pub(crate) i32: SumKernels<i32>,
-    /// Sums, ReLU or not, channels, output row.
-    pub(crate) store: fn(&[f32], bool, usize, &mut [f32]),
-}
-
-/// Kernels over rows of sums of one type, `[width][lanes]`.
-pub(crate) struct SumKernels<A> {
-    /// Writes a row of sums.
-    pub(crate) conv: fn(&ConvRow<'_, A>, &mut [A]),
-    /// Pools a row into another; `true` for the first row of a window.
-    pub(crate) pool: fn(&PoolRow, &[A], &mut [A], bool),
-    /// Sums, a multiplier a lane, the tensor's rule, channels, output row.
-    pub(crate) requantize: fn(&[A], &[f32], Requantize, usize, &mut [i8]),
-}
-
-/// `L` lanes, and `P` output columns that share a load of weights: as many as keep all sums in the 16 registers of SSE2.
-const fn portable_conv<const L: usize, const P: usize>() -> ConvKernels {
-    ConvKernels {
-        lanes: L,
-        f32: SumKernels {
-            conv: portable::conv_row::<f32, L, P>,
-            pool: portable::pool_row::<f32, L>,
-            requantize: portable::requantize_row::<f32, L>,
-        },
-        i32: SumKernels {
-            conv: portable::conv_row::<i32, L, P>,
-            pool: portable::pool_row::<i32, L>,
-            requantize: portable::requantize_row::<i32, L>,
-        },
-        store: portable::store_row::<L>,
-    }
-}
-
-static PORTABLE: Kernels = Kernels {
-    conv: &[portable_conv::<12, 2>(), portable_conv::<8, 4>(), portable_conv::<4, 8>()],
-    dense_f32: portable::dense_f32,
-    dense_i16: portable::dense_i16,
-    center_i8_f32: portable::center_f32::<i8>,
-    center_u8_f32: portable::center_f32::<u8>,
-    center_i8_i16: portable::center_i16::<i8>,
-    center_u8_i16: portable::center_i16::<u8>,
-};
-
-impl Kernels {
-    /// The convolution kernels that pad `channels` least; among equals, those with more lanes.
-    pub(crate) fn conv_for(&self, channels: usize) -> &'static ConvKernels {
-        let mut best = &self.conv[0];
-        for kernels in self.conv {
-            let padded = |k: &ConvKernels| channels.next_multiple_of(k.lanes);
-            if padded(kernels) < padded(best) {
-                best = kernels;
-            }
-        }
-        best
-    }
-}
-
-/// What a kernel needs for one output row of a convolution.
-pub(crate) struct ConvRow<'a, A> {
-    /// One image, `[height][width][channels]`; integers are centred (`q - zero_point`), so that padding is 0.
-    pub(crate) input: &'a [f32],
-    /// `[tile][kernel_h][kernel_w][channels][lanes]`: tiles of output channels.
-    pub(crate) weights: &'a [f32],
-    /// One a lane of every tile.
-    pub(crate) bias: &'a [A],
-    /// Kernel height and width.
-    pub(crate) kernel: [usize; 2],
-    /// Rows and columns between taps.
-    pub(crate) dilation: [usize; 2],
-    /// Columns between outputs.
-    pub(crate) stride_w: usize,
-    /// Rows of padding above.
-    pub(crate) pad_top: usize,
-    /// Columns of padding to the left.
-    pub(crate) pad_left: usize,
-    /// Input columns.
-    pub(crate) width: usize,
-    /// Input channels.
-    pub(crate) channels: usize,
-    /// Output columns.
-    pub(crate) out_width: usize,
-    /// Output channels, rounded up to whole tiles.
-    pub(crate) out_lanes: usize,
-    /// The first tap's row in the padded input.
-    pub(crate) top: usize,
-    /// Kernel rows that lie inside the input.
-    pub(crate) kernel_rows: Range<usize>,
-    /// Output columns whose windows lie inside the input.
-    pub(crate) inside: Range<usize>,
-}
-
-impl<A> ConvRow<'_, A> {
-    /// The kernel columns that lie inside the input, for one output column.
-    #[inline]
-    pub(crate) fn clip_column(&self, column: usize) -> Range<usize> {
-        let start = column * self.stride_w;
-        clip(start, self.pad_left, self.kernel[1], self.dilation[1], self.width)
-    }
-}
-
-/// What a kernel needs to pool a row along its columns.
-#[derive(Clone, Debug)]
-pub(crate) struct PoolRow {
-    /// Columns of a window.
-    pub(crate) window: usize,
-    /// Columns between windows.
-    pub(crate) stride: usize,
-    /// Columns of padding to the left.
-    pub(crate) pad_left: usize,
-    /// Input columns.
-    pub(crate) width: usize,
-    /// Output columns.
-    pub(crate) out_width: usize,
-    /// Channels, rounded up to whole tiles.
-    pub(crate) lanes: usize,
-}
-
-impl PoolRow {
-    /// The input columns of an output column's window; never none.
-    #[inline]
-    pub(crate) fn clip_column(&self, column: usize) -> Range<usize> {
-        clip_window(column * self.stride, self.pad_left, self.window, self.width)
-    }
-}
-
-/// The taps of a window starting at `start` of the padded axis that lie inside the `len` elements after `pad`.
-#[inline]
-pub(crate) fn clip(
-    start: usize,
-    pad: usize,
-    taps: usize,
-    dilation: usize,
-    len: usize,
-) -> Range<usize> {
-    let first = pad.saturating_sub(start).div_ceil(dilation).min(taps);
-    let end = (pad + len).saturating_sub(start).div_ceil(dilation).min(taps);
-    first..end.max(first)
 }
 
 /// The elements of an axis of `len` that lie in a pool's window starting at `start` of the axis with `pad` before it.
@@ -252,21 +207,6 @@ pub(crate) fn clip_window(start: usize, pad: usize, window: usize, len: usize) -
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn clip_equals_a_count() {
-        for (start, pad, taps, dilation, len) in
-            [0_usize, 1, 2, 5, 9].into_iter().flat_map(|start| {
-                [(0, 3, 1, 4), (2, 3, 1, 4), (3, 2, 2, 1), (4, 5, 3, 6), (1, 1, 1, 1)]
-                    .map(|(pad, taps, dilation, len)| (start, pad, taps, dilation, len))
-            })
-        {
-            let want: alloc::vec::Vec<usize> =
-                (0..taps).filter(|t| (pad..pad + len).contains(&(start + t * dilation))).collect();
-            let found: alloc::vec::Vec<usize> = clip(start, pad, taps, dilation, len).collect();
-            assert_eq!(found, want, "{start} {pad} {taps} {dilation} {len}");
-        }
-    }
 
     #[test]
     fn an_unknown_set_names_the_choices() {

@@ -1,269 +1,220 @@
 //! Convolution of any kernel, stride, dilation, padding and channel count, with the max-pool that may follow it.
 //!
-//! It works a row of outputs at a time: sums, then the pool over whole rows of sums, then the activation's codes or reals.
-//! A pool before requantization or ReLU is exact, since both are monotone. Integers run as exact integers in f32 lanes.
+//! Output channels are in lanes; sums of a run of positions are made, pooled by whole rows if a pool follows, then turned into
+//! codes or reals. A pool before requantization or ReLU is exact, since both are monotone.
 
 use super::max_pool2d::MaxPool2d;
-use super::{Quantization, Requantization, Scratch, ScratchSize, mismatch};
-use crate::arch::{ConvKernels, ConvRow, Kernels, PoolRow, SumKernels, clip};
-use crate::operand;
+use super::sums::{self, Quantization, Sums, Weighted, image_of, place_of};
+use super::window::Window;
+use super::{Planning, mismatch};
+use crate::arch::kernels::conv::{Gather, Product, RunProduct};
+use crate::arch::kernels::prepare::{PlaneShape, Prepare, shift};
+use crate::arch::kernels::rows::{Pool, PoolRow};
+use crate::arch::lanes::Codes;
+use crate::arch::memory::{room, take};
+use crate::arch::{Arithmetic, Floats, Integers, Isa};
+use crate::operand::{self, Weights};
 use crate::tensor::{Input, Output};
-use alloc::vec::Vec;
 use core::ops::Range;
-use penjing_format::{Activation, Conv2d as Attributes, DataType, PackingError, Shape};
+use penjing_format::{Conv2d as Attributes, TensorType};
 
-/// Integers up to this are exact in f32.
-const EXACT_F32: u64 = 1 << 24;
+/// Sums that a run of positions may have: what stays in the nearest cache beside weights and inputs.
+const RUN_SUMS: usize = 4096;
+
+/// The fewest positions of a run, a multiple of every kernel's block.
+const RUN_POSITIONS: usize = 24;
 
 /// A planned convolution.
 pub(crate) struct Conv2d {
-    geometry: Geometry,
-    /// `[tile][kernel_h][kernel_w][channels][lanes]`.
-    weights: Vec<f32>,
+    window: Window,
+    plane: PlaneShape,
+    /// Whether the image itself can serve as the plane.
+    direct: bool,
+    codes: Codes,
+    gather: Gather,
+    weights: Weights,
+    /// Vectors of a tile of output channels.
+    tile: usize,
+    /// Output channels, rounded up to whole tiles.
+    lanes: usize,
     sums: Sums,
-    pool: Option<MaxPool2d>,
-    kernels: &'static ConvKernels,
-}
-
-/// What sums are collected in, and what they become.
-enum Sums {
-    F32 {
-        bias: Vec<f32>,
-        relu: bool,
-    },
-    /// Integers that f32 holds exactly whatever the input.
-    NarrowI8 {
-        bias: Vec<f32>,
-        zero_point: i32,
-        to: Requantization,
-    },
-    /// Integers that may pass 2^24.
-    WideI8 {
-        bias: Vec<i32>,
-        zero_point: i32,
-        to: Requantization,
-    },
-}
-
-/// Axis pairs are (rows, columns).
-struct Geometry {
-    input: [usize; 2],
-    channels: usize,
-    kernel: [usize; 2],
-    stride: [usize; 2],
-    dilation: [usize; 2],
-    pad: [usize; 2],
-    /// Of the convolution, before a pool.
-    output: [usize; 2],
-    out_channels: usize,
-    out_lanes: usize,
-    /// Output columns whose windows lie inside the input.
-    inside: Range<usize>,
-}
-
-impl Geometry {
-    /// `None` unless the shapes have rank 4.
-    fn new(op: &Attributes<'_>, input: Shape, output: Shape, lanes: usize) -> Option<Self> {
-        let pair = |[a, b]: [u32; 2]| [a as usize, b as usize];
-        let ([_, h, w, channels], [_, out_h, out_w, out_c]) = (input.as_4d()?, output.as_4d()?);
-        let [_, kernel_h, kernel_w, _] = op.weights.shape.as_4d()?;
-        let (kernel, stride, dilation) =
-            (pair([kernel_h, kernel_w]), pair(op.stride), pair(op.dilation));
-        let pad = pair([op.padding.top, op.padding.left]);
-        let [_, width] = pair([h, w]);
-        let [_, out_width] = pair([out_h, out_w]);
-        let first = pad[1].div_ceil(stride[1]).min(out_width);
-        let room = (width + pad[1]).checked_sub((kernel[1] - 1) * dilation[1] + 1);
-        let end = room.map_or(first, |room| room / stride[1] + 1).clamp(first, out_width);
-        Some(Self {
-            input: pair([h, w]),
-            channels: channels as usize,
-            kernel,
-            stride,
-            dilation,
-            pad,
-            output: pair([out_h, out_w]),
-            out_channels: out_c as usize,
-            out_lanes: (out_c as usize).next_multiple_of(lanes),
-            inside: first..end,
-        })
-    }
-
-    /// Elements of a row of sums.
-    fn row_len(&self) -> usize {
-        self.output[1] * self.out_lanes
-    }
+    pool: Option<(MaxPool2d, PoolRow)>,
 }
 
 impl Conv2d {
-    /// Expands the weights; integers where there is a quantization. `Ok(None)` unless the shapes have rank 4.
     pub(crate) fn new(
-        kernels: &Kernels,
+        planning: Planning,
         op: &Attributes<'_>,
-        input: Shape,
-        output: Shape,
-        quantization: Option<Quantization>,
-    ) -> Result<Option<Self>, PackingError> {
-        let channels = output.last().unwrap_or(0) as usize;
-        let kernels = kernels.conv_for(channels);
-        let Some(geometry) = Geometry::new(op, input, output, kernels.lanes) else {
-            return Ok(None);
+        input: &TensorType,
+        output: &TensorType,
+    ) -> Result<Self, super::Failure> {
+        let shapes = [input.shape, op.weights.shape, output.shape];
+        let window = Window::new(shapes, op.stride, op.dilation, op.padding);
+        let window = window.ok_or(super::Failure::Rank)?;
+        let traits = planning.isa.traits();
+        let quantization = Quantization::of(input, output);
+        let tile = tile(window.out_channels, traits.lanes, traits.registers);
+        let width = tile * traits.lanes;
+        let lanes = window.out_channels.next_multiple_of(width);
+        let weighted =
+            Weighted { weights: &op.weights, bias: op.bias.as_ref(), activation: op.activation };
+        let mut sums = Sums::new(weighted, quantization, window.out_channels, lanes)?;
+        let codes = sums.codes(traits.codes);
+        if let (Sums::Codes { bias, zero_point, .. }, Some(q)) = (&mut sums, quantization) {
+            operand::fold_zero(
+                &op.weights,
+                bias,
+                *zero_point + shift(codes, q.unsigned, *zero_point),
+            );
+        }
+        // A run's last dword may reach past its taps, up to 3 bytes past the plane.
+        let plane = window.plane(window.channels, 1, codes.per_dword() - 1);
+        let (gather, taps) =
+            window.gather(&plane, codes.bytes()).ok_or(super::Failure::TooLarge)?;
+        let dwords = gather.dwords();
+        let mut weights = Weights::zeroed(dwords * lanes, codes);
+        operand::each_weight(&op.weights, |channel, tap, weight| {
+            let (dword, part) = taps[tap];
+            let at = (channel / width * dwords + dword) * width + channel % width;
+            weights.put(at, part, weight);
+        });
+        let raw = match quantization {
+            None => true,
+            Some(q) => shift(codes, q.unsigned, 1) == 0 && codes.bytes() == 1,
         };
-        let lanes = geometry.out_lanes;
-        let sums = match quantization {
-            None => Sums::F32 {
-                bias: operand::bias_f32(op.bias.as_ref(), lanes)?,
-                relu: op.activation == Activation::Relu,
-            },
-            Some(quantization) => {
-                let bias = operand::bias_i32(op.bias.as_ref(), lanes)?;
-                let to =
-                    Requantization::new(&op.weights, quantization, op.activation, channels, lanes);
-                let zero_point = quantization.input.zero_point;
-                let worst = operand::worst_accumulator(&op.weights, &bias, quantization.reach);
-                if worst <= EXACT_F32 {
-                    let bias = bias.iter().map(|&b| b as f32).collect();
-                    Sums::NarrowI8 { bias, zero_point, to }
-                } else {
-                    Sums::WideI8 { bias, zero_point, to }
-                }
-            }
-        };
-        let weights = operand::conv_lanes(&op.weights, kernels.lanes);
-        Ok(Some(Self { geometry, weights, sums, pool: None, kernels }))
+        let image_bytes = window.image_len() * codes.bytes();
+        let direct = raw && plane.is_plain() && gather.end(&(0..window.positions())) <= image_bytes;
+        Ok(Self { window, plane, direct, codes, gather, weights, tile, lanes, sums, pool: None })
     }
 
     /// Takes over the pool of its output. Rows that two windows share would be computed twice: the planner avoids that.
     pub(crate) fn fuse(&mut self, pool: MaxPool2d) {
-        self.pool = Some(pool);
+        let windows = (0..pool.output[1]).map(|column| pool.window_at(1, column)).collect();
+        let row = PoolRow { windows, lanes: self.lanes };
+        self.pool = Some((pool, row));
     }
 
-    pub(crate) fn scratch(&self) -> ScratchSize {
-        let geometry = &self.geometry;
-        let pooled = self.pool.as_ref().map_or(0, |pool| pool.output[1] * geometry.out_lanes);
-        let rows = geometry.row_len() + pooled;
-        let input = geometry.input[0] * geometry.input[1] * geometry.channels;
-        match self.sums {
-            Sums::F32 { .. } => ScratchSize { f32: rows, ..Default::default() },
-            Sums::NarrowI8 { .. } => ScratchSize { f32: input + rows, ..Default::default() },
-            Sums::WideI8 { .. } => ScratchSize { f32: input, i32: rows, ..Default::default() },
+    /// Whether it does a pool too.
+    pub(crate) fn is_fused(&self) -> bool {
+        self.pool.is_some()
+    }
+
+    pub(crate) fn macs(&self) -> u64 {
+        let taps = self.window.kernel[0] * self.window.kernel[1] * self.window.channels;
+        (self.window.positions() * self.window.out_channels * taps) as u64
+    }
+
+    /// Positions whose sums are made at once.
+    fn run_positions(&self) -> usize {
+        if self.pool.is_some() {
+            return self.window.output[1];
         }
+        let run = (RUN_SUMS / self.lanes / RUN_POSITIONS * RUN_POSITIONS).max(RUN_POSITIONS);
+        run.min(self.window.positions())
     }
 
-    /// Runs on one image.
+    fn plane_bytes(&self) -> usize {
+        if self.direct { 0 } else { self.plane.len * self.codes.bytes() }
+    }
+
+    pub(crate) fn scratch(&self) -> usize {
+        let pooled = self.pool.as_ref().map_or(0, |(pool, _)| pool.output[1]);
+        room::<u8>(self.plane_bytes())
+            + room::<f32>(self.run_positions() * self.lanes)
+            + room::<f32>(pooled * self.lanes)
+    }
+
+    /// Runs on `images` images.
     pub(crate) fn run(
         &self,
-        kernels: &Kernels,
+        isa: Isa,
         input: Input<'_>,
-        output: Output<'_>,
-        scratch: &mut Scratch,
+        mut output: Output<'_>,
+        images: usize,
+        scratch: &mut [u8],
     ) {
-        let channels = self.geometry.out_channels;
-        match (&self.sums, input, output) {
-            (Sums::F32 { bias, relu }, Input::F32(x), Output::F32(out)) => {
-                let mut out = out.chunks_exact_mut(self.out_row_len());
-                self.rows(&self.kernels.f32, x, bias, &mut scratch.f32, |sums| {
-                    if let Some(out) = out.next() {
-                        (self.kernels.store)(sums, *relu, channels, out);
-                    }
-                });
+        for image in 0..images {
+            let mut scratch = &mut *scratch;
+            let plane = take::<u8>(&mut scratch, self.plane_bytes());
+            let image_in = image_of(input, image, images);
+            let plane = if self.direct {
+                image_in.bytes()
+            } else {
+                let (shape, codes) = (&self.plane, self.codes);
+                let zero_point = self.sums.zero_point();
+                isa.dispatch(Prepare { shape, image: image_in, zero_point, codes, plane });
+                plane
+            };
+            let channels = self.window.out_channels;
+            match (&self.sums, place_of(&mut output, image, images)) {
+                (Sums::Reals { bias, relu }, Output::F32(mut out)) => {
+                    self.rows::<Floats>(isa, plane, bias, scratch, |sums| {
+                        let len = sums.len() / self.lanes * channels;
+                        let (to, rest) = core::mem::take(&mut out).split_at_mut(len);
+                        out = rest;
+                        sums::reals(isa, sums, self.lanes, channels, *relu, to);
+                    });
+                }
+                (Sums::Codes { bias, to: rule, .. }, Output::I8(mut out)) => {
+                    self.rows::<Integers>(isa, plane, bias, scratch, |sums| {
+                        let len = sums.len() / self.lanes * channels;
+                        let (to, rest) = core::mem::take(&mut out).split_at_mut(len);
+                        out = rest;
+                        sums::codes(isa, sums, self.lanes, rule, to);
+                    });
+                }
+                (_, output) => mismatch("conv2d", input.dtype(), output.dtype()),
             }
-            (Sums::NarrowI8 { bias, zero_point, to }, input, Output::I8(out)) => {
-                let (x, rows) = scratch.f32.split_at_mut(input.len());
-                center(kernels, input, *zero_point, x);
-                let mut out = out.chunks_exact_mut(self.out_row_len());
-                self.rows(&self.kernels.f32, x, bias, rows, |sums| {
-                    if let Some(out) = out.next() {
-                        let requantize = self.kernels.f32.requantize;
-                        requantize(sums, &to.multipliers, to.rule, channels, out);
-                    }
-                });
-            }
-            (Sums::WideI8 { bias, zero_point, to }, input, Output::I8(out)) => {
-                let x = &mut scratch.f32[..input.len()];
-                center(kernels, input, *zero_point, x);
-                let mut out = out.chunks_exact_mut(self.out_row_len());
-                self.rows(&self.kernels.i32, x, bias, &mut scratch.i32, |sums| {
-                    if let Some(out) = out.next() {
-                        let requantize = self.kernels.i32.requantize;
-                        requantize(sums, &to.multipliers, to.rule, channels, out);
-                    }
-                });
-            }
-            (_, input, output) => mismatch("conv2d", input.dtype(), output.dtype()),
         }
     }
 
-    /// Elements of a row of the output, after the pool.
-    fn out_row_len(&self) -> usize {
-        let width = self.pool.as_ref().map_or(self.geometry.output[1], |pool| pool.output[1]);
-        width * self.geometry.out_channels
-    }
-
-    /// Hands every row of sums, pooled if there is a pool, to `emit`, in order.
-    fn rows<A>(
+    /// Hands all sums to `emit` in order, a run of positions at a time, pooled if there is a pool.
+    fn rows<A: Arithmetic>(
         &self,
-        kernels: &SumKernels<A>,
-        input: &[f32],
-        bias: &[A],
-        scratch: &mut [A],
-        mut emit: impl FnMut(&[A]),
+        isa: Isa,
+        plane: &[u8],
+        bias: &[A::Sum],
+        mut scratch: &mut [u8],
+        mut emit: impl FnMut(&[A::Sum]),
     ) {
-        let (row, rest) = scratch.split_at_mut(self.geometry.row_len());
-        let Some(pool) = &self.pool else {
-            for y in 0..self.geometry.output[0] {
-                (kernels.conv)(&self.row(input, bias, y), row);
-                emit(row);
+        let run = self.run_positions();
+        let row = take::<A::Sum>(&mut scratch, run * self.lanes);
+        let product = |positions: Range<usize>, sums: &mut [A::Sum]| {
+            isa.dispatch(RunProduct::<A>(Product {
+                gather: &self.gather,
+                positions,
+                plane,
+                weights: self.weights.dwords(),
+                bias,
+                sums,
+                tile: self.tile,
+            }));
+        };
+        let Some((pool, columns)) = &self.pool else {
+            let positions = self.window.positions();
+            for first in (0..positions).step_by(run) {
+                let end = positions.min(first + run);
+                let sums = &mut row[..(end - first) * self.lanes];
+                product(first..end, sums);
+                emit(sums);
             }
             return;
         };
-        let columns = PoolRow {
-            window: pool.window[1],
-            stride: pool.stride[1],
-            pad_left: pool.pad[1],
-            width: pool.input[1],
-            out_width: pool.output[1],
-            lanes: self.geometry.out_lanes,
-        };
-        let pooled = &mut rest[..columns.out_width * columns.lanes];
+        let pooled = take::<A::Sum>(&mut scratch, columns.windows.len() * self.lanes);
         for pool_y in 0..pool.output[0] {
             let window = pool.window_at(0, pool_y);
             for y in window.clone() {
-                (kernels.conv)(&self.row(input, bias, y), row);
-                (kernels.pool)(&columns, row, pooled, y == window.start);
+                product(y * run..(y + 1) * run, row);
+                isa.dispatch(Pool { shape: columns, row, pooled, first: y == window.start });
             }
             emit(pooled);
         }
     }
-
-    /// The job of output row `y`.
-    fn row<'a, A>(&'a self, input: &'a [f32], bias: &'a [A], y: usize) -> ConvRow<'a, A> {
-        let g = &self.geometry;
-        let top = y * g.stride[0];
-        ConvRow {
-            input,
-            weights: &self.weights,
-            bias,
-            kernel: g.kernel,
-            dilation: g.dilation,
-            stride_w: g.stride[1],
-            pad_top: g.pad[0],
-            pad_left: g.pad[1],
-            width: g.input[1],
-            channels: g.channels,
-            out_width: g.output[1],
-            out_lanes: g.out_lanes,
-            top,
-            kernel_rows: clip(top, g.pad[0], g.kernel[0], g.dilation[0], g.input[0]),
-            inside: g.inside.clone(),
-        }
-    }
 }
 
-fn center(kernels: &Kernels, input: Input<'_>, zero_point: i32, out: &mut [f32]) {
-    match input {
-        Input::I8(q) => (kernels.center_i8_f32)(q, zero_point, out),
-        Input::U8(q) => (kernels.center_u8_f32)(q, zero_point, out),
-        Input::F32(_) => mismatch("conv2d", DataType::F32, DataType::I8),
-    }
+/// Vectors of a tile: what pads `channels` least; among equals, the most.
+pub(crate) fn tile(channels: usize, lanes: usize, registers: usize) -> usize {
+    let most = if registers >= 32 { 4 } else { 3 };
+    let padded = |tile: usize| channels.next_multiple_of(tile * lanes);
+    (1..=most).rev().min_by_key(|&tile| padded(tile)).unwrap_or(1)
 }

@@ -1,80 +1,178 @@
-//! Matrix product with a vector: one image's features by weights `[out, in]`.
+//! Matrix product of a batch's features by weights `[out, in]`. Outputs are in lanes where they fill them, else features are.
 
-use super::{Quantization, Requantization, Scratch, ScratchSize, mismatch};
-use crate::arch::Kernels;
-use crate::operand;
+use super::conv_pool::{ConvPool, Planar};
+use super::sums::{self, Quantization, Sums, Weighted, image_of};
+use super::{Failure, Planning, mismatch};
+use crate::arch::kernels::conv::{Gather, Product, RunProduct};
+use crate::arch::kernels::dot::RunDot;
+use crate::arch::kernels::prepare::{PlaneShape, Prepare, shift};
+use crate::arch::lanes::Codes;
+use crate::arch::memory::{cast, room, take};
+use crate::arch::{Arithmetic, Floats, Integers, Isa};
+use crate::operand::{self, Weights};
 use crate::tensor::{Input, Output};
 use alloc::vec::Vec;
-use penjing_format::{Activation, DataType, FullyConnected as Attributes, PackingError};
-use penjing_quant::Requantize;
+use penjing_format::{FullyConnected as Attributes, TensorType};
 
 /// A planned fully connected op.
-pub(crate) enum FullyConnected {
-    F32 { weights: Vec<f32>, bias: Vec<f32>, relu: bool },
-    I8 { weights: Vec<i16>, bias: Vec<i32>, features: usize, zero_point: i32, to: Requantization },
+pub(crate) struct FullyConnected {
+    features: usize,
+    outputs: usize,
+    /// How an image's features lie before the kernels; `None` where they come so.
+    plane: Option<PlaneShape>,
+    codes: Codes,
+    path: Path,
+    weights: Weights,
+    sums: Sums,
+    /// Sums of an image.
+    lanes: usize,
+}
+
+enum Path {
+    /// Outputs in lanes; images are the positions.
+    Outputs { gather: Gather, tile: usize },
+    /// Features in lanes; dwords of an image.
+    Features { dwords: usize },
 }
 
 impl FullyConnected {
-    /// Expands the weights; integers where there is a quantization.
+    /// With a `planar` input, features lie as a [`ConvPool`] has left them.
     pub(crate) fn new(
+        planning: Planning,
         op: &Attributes<'_>,
-        quantization: Option<Quantization>,
-    ) -> Result<Self, PackingError> {
-        let [out, features] = op.weights.shape.as_2d().unwrap_or_default().map(|dim| dim as usize);
-        let Some(quantization) = quantization else {
-            return Ok(Self::F32 {
-                weights: operand::dense_f32(&op.weights)?,
-                bias: operand::bias_f32(op.bias.as_ref(), out)?,
-                relu: op.activation == Activation::Relu,
-            });
+        input: &TensorType,
+        output: &TensorType,
+        planar: Option<&Planar>,
+    ) -> Result<Self, Failure> {
+        let [outputs, features] =
+            op.weights.shape.as_2d().ok_or(Failure::Rank)?.map(|d| d as usize);
+        let traits = planning.isa.traits();
+        let quantization = Quantization::of(input, output);
+        let codes = if quantization.is_some() { traits.codes } else { Codes::F32 };
+        let tile = super::conv2d::tile(outputs, traits.lanes, traits.registers);
+        let padded = outputs.next_multiple_of(tile * traits.lanes);
+        // Lanes along the features waste nothing but the sum over lanes at the end.
+        let along_features = planar.is_some()
+            || (4 * outputs < 3 * padded && features >= 2 * traits.lanes * codes.per_dword());
+        let lanes = if along_features { outputs } else { padded };
+        let weighted =
+            Weighted { weights: &op.weights, bias: op.bias.as_ref(), activation: op.activation };
+        let mut sums = Sums::new(weighted, quantization, outputs, lanes)?;
+        if let (Sums::Codes { bias, zero_point, .. }, Some(q)) = (&mut sums, quantization) {
+            let zero = match planar {
+                Some(_) => ConvPool::shift(codes, *zero_point),
+                None => *zero_point + shift(codes, q.unsigned, *zero_point),
+            };
+            operand::fold_zero(&op.weights, bias, zero);
+        }
+        let whole = if along_features { traits.lanes } else { 1 };
+        let dwords = match planar {
+            Some(planar) => planar.bytes() / 4,
+            None => features.div_ceil(codes.per_dword()).next_multiple_of(whole),
         };
-        Ok(Self::I8 {
-            weights: operand::dense_i16(&op.weights),
-            bias: operand::bias_i32(op.bias.as_ref(), out)?,
-            features,
-            zero_point: quantization.input.zero_point,
-            to: Requantization::new(&op.weights, quantization, op.activation, out, out),
-        })
+        let per_dword = codes.per_dword();
+        let plain = quantization.is_none() && dwords == features;
+        let plane = (planar.is_none() && !plain).then(|| PlaneShape {
+            rows: 1,
+            width: features,
+            channels: 1,
+            plane_channels: 1,
+            repeat: 1,
+            pitch: features,
+            first: 0,
+            len: dwords * per_dword,
+        });
+        let place = |feature: usize| planar.map_or(feature, |planar| planar.place(feature));
+        let mut weights = Weights::zeroed(lanes * dwords, codes);
+        operand::each_weight(&op.weights, |output, feature, weight| {
+            let place = place(feature);
+            let (dword, part) = (place / per_dword, place % per_dword);
+            let width = tile * traits.lanes;
+            let at = if along_features {
+                output * dwords + dword
+            } else {
+                (output / width * dwords + dword) * width + output % width
+            };
+            weights.put(at, part, weight);
+        });
+        let path = if along_features {
+            Path::Features { dwords }
+        } else {
+            let bases: Vec<usize> = (0..planning.images).map(|i| i * dwords * 4).collect();
+            let offsets: Vec<usize> = (0..dwords).map(|k| k * 4).collect();
+            let gather = Gather::new(&bases, &offsets).ok_or(Failure::TooLarge)?;
+            Path::Outputs { gather, tile }
+        };
+        Ok(Self { features, outputs, plane, codes, path, weights, sums, lanes })
     }
 
-    pub(crate) fn scratch(&self) -> ScratchSize {
-        match self {
-            Self::F32 { .. } => ScratchSize::default(),
-            Self::I8 { bias, features, .. } => {
-                ScratchSize { i32: bias.len(), i16: *features, f32: 0 }
+    pub(crate) fn macs(&self) -> u64 {
+        (self.features * self.outputs) as u64
+    }
+
+    fn plane_bytes(&self) -> usize {
+        self.plane.as_ref().map_or(0, |plane| plane.len * self.codes.bytes())
+    }
+
+    pub(crate) fn scratch(&self, images: usize) -> usize {
+        room::<u8>(images * self.plane_bytes()) + room::<f32>(images * self.lanes)
+    }
+
+    /// Runs on `images` images.
+    pub(crate) fn run(
+        &self,
+        isa: Isa,
+        input: Input<'_>,
+        output: Output<'_>,
+        images: usize,
+        mut scratch: &mut [u8],
+    ) {
+        let bytes = self.plane_bytes();
+        let planes = take::<u8>(&mut scratch, images * bytes);
+        let planes = if let Some(shape) = &self.plane {
+            for (index, plane) in planes.chunks_exact_mut(bytes).enumerate() {
+                let image = image_of(input, index, images);
+                let (zero_point, codes) = (self.sums.zero_point(), self.codes);
+                isa.dispatch(Prepare { shape, image, zero_point, codes, plane });
             }
+            planes
+        } else {
+            input.bytes()
+        };
+        match (&self.sums, output) {
+            (Sums::Reals { bias, relu }, Output::F32(out)) => {
+                let sums = take::<f32>(&mut scratch, images * self.lanes);
+                self.product::<Floats>(isa, planes, bias, sums, images);
+                sums::reals(isa, sums, self.lanes, self.outputs, *relu, out);
+            }
+            (Sums::Codes { bias, to, .. }, Output::I8(out)) => {
+                let sums = take::<i32>(&mut scratch, images * self.lanes);
+                self.product::<Integers>(isa, planes, bias, sums, images);
+                sums::codes(isa, sums, self.lanes, to, out);
+            }
+            (_, output) => mismatch("fully_connected", input.dtype(), output.dtype()),
         }
     }
 
-    /// Runs on one image.
-    pub(crate) fn run(
+    fn product<A: Arithmetic>(
         &self,
-        kernels: &Kernels,
-        input: Input<'_>,
-        output: Output<'_>,
-        scratch: &mut Scratch,
+        isa: Isa,
+        plane: &[u8],
+        bias: &[A::Sum],
+        sums: &mut [A::Sum],
+        images: usize,
     ) {
-        match (self, input, output) {
-            (Self::F32 { weights, bias, relu }, Input::F32(x), Output::F32(out)) => {
-                (kernels.dense_f32)(x, weights, bias, out);
-                if *relu {
-                    out.iter_mut().for_each(|y| *y = if *y > 0.0 { *y } else { 0.0 });
-                }
+        let weights = self.weights.dwords();
+        match &self.path {
+            Path::Outputs { gather, tile } => {
+                let (positions, tile) = (0..images, *tile);
+                let product = Product { gather, positions, plane, weights, bias, sums, tile };
+                isa.dispatch(RunProduct::<A>(product));
             }
-            (Self::I8 { weights, bias, features, zero_point, to }, input, Output::I8(out)) => {
-                let x = &mut scratch.i16[..*features];
-                match input {
-                    Input::I8(q) => (kernels.center_i8_i16)(q, *zero_point, x),
-                    Input::U8(q) => (kernels.center_u8_i16)(q, *zero_point, x),
-                    Input::F32(_) => mismatch("fully_connected", input.dtype(), DataType::I8),
-                }
-                let sums = &mut scratch.i32[..bias.len()];
-                (kernels.dense_i16)(x, weights, bias, sums);
-                for ((out, &sum), &multiplier) in out.iter_mut().zip(&*sums).zip(&to.multipliers) {
-                    *out = Requantize { multiplier, ..to.rule }.apply(sum) as i8;
-                }
+            Path::Features { dwords } => {
+                let inputs = cast(&plane[..images * dwords * 4]);
+                isa.dispatch(RunDot::<A> { inputs, weights, dwords: *dwords, bias, sums });
             }
-            (_, input, output) => mismatch("fully_connected", input.dtype(), output.dtype()),
         }
     }
 }

@@ -1,7 +1,9 @@
 //! Max pooling of any element type by itself; a pool right after a convolution is the convolution's (`conv2d`).
 
 use super::mismatch;
-use crate::arch::clip_window;
+use super::sums::{image_of, place_of};
+use crate::arch::lanes::Set;
+use crate::arch::{Isa, Kernel, clip_window};
 use crate::tensor::{Input, Output};
 use core::ops::Range;
 use penjing_format::{MaxPool2d as Attributes, Shape};
@@ -41,16 +43,15 @@ impl MaxPool2d {
         clip_window(start, self.pad[axis], self.window[axis], self.input[axis])
     }
 
-    /// Runs on one image.
-    pub(crate) fn run(&self, input: Input<'_>, output: Output<'_>) {
-        match (input, output) {
-            (Input::F32(x), Output::F32(out)) => self.pool(x, out),
-            (Input::I8(x), Output::I8(out)) => self.pool(x, out),
-            (Input::U8(x), Output::U8(out)) => self.pool(x, out),
-            (input, output) => mismatch("max_pool2d", input.dtype(), output.dtype()),
+    /// Runs on `images` images.
+    pub(crate) fn run(&self, isa: Isa, input: Input<'_>, mut output: Output<'_>, images: usize) {
+        for index in 0..images {
+            let output = place_of(&mut output, index, images);
+            isa.dispatch(Pool { op: self, input: image_of(input, index, images), output });
         }
     }
 
+    #[inline(always)]
     fn pool<T: Copy + PartialOrd>(&self, input: &[T], output: &mut [T]) {
         let (width, channels) = (self.input[1], self.channels);
         let mut places = output.chunks_exact_mut(channels);
@@ -71,6 +72,27 @@ impl MaxPool2d {
                     }
                 }
             }
+        }
+    }
+}
+
+/// One image; a plain loop that LLVM vectorizes for each set.
+struct Pool<'a> {
+    op: &'a MaxPool2d,
+    input: Input<'a>,
+    output: Output<'a>,
+}
+
+impl Kernel for Pool<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Set>(self, _: S) {
+        match (self.input, self.output) {
+            (Input::F32(x), Output::F32(out)) => self.op.pool(x, out),
+            (Input::I8(x), Output::I8(out)) => self.op.pool(x, out),
+            (Input::U8(x), Output::U8(out)) => self.op.pool(x, out),
+            (input, output) => mismatch("max_pool2d", input.dtype(), output.dtype()),
         }
     }
 }

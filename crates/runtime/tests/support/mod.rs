@@ -2,12 +2,17 @@
 #![allow(dead_code, reason = "each test takes what it needs")]
 
 use penjing_format::write::{
-    Constant, Conv2d, FullyConnected, MaxPool2d, Model as Spec, Node, Op, PackingChoice, Value,
+    Constant, ConstantData, Conv2d, DepthwiseConv2d, FullyConnected, MaxPool2d, Model as Spec,
+    Node, Op, PackingChoice, Reshape, Value,
 };
-use penjing_format::{Activation, DataType, Padding, QuantParams, Shape};
+use penjing_format::{
+    Activation, ChannelAxis, DataType, Padding, QuantParams, ReshapeTarget, Shape,
+};
 use penjing_runtime::reference::{self, Tensor};
-use penjing_runtime::{Input, Model, Output, RunError, Session, SessionOptions};
+use penjing_runtime::{Input, Isa, Model, Output, RunError, Session, SessionOptions};
 use proptest::prelude::*;
+use std::io::Write;
+use std::sync::OnceLock;
 
 /// Owned elements of any type.
 #[derive(Clone, Debug, PartialEq)]
@@ -33,6 +38,34 @@ impl Data {
             DataType::U8 => Data::U8((0..len).map(|_| bytes.extreme_byte()).collect()),
             DataType::I8 => Data::I8((0..len).map(|_| bytes.extreme_byte() as i8).collect()),
             _ => Data::F32((0..len).map(|_| bytes.real()).collect()),
+        }
+    }
+
+    /// Sets all but every `keep`th run of 11 elements to what stands for real 0.
+    pub(crate) fn blank(&mut self, zero_point: i32, keep: usize) {
+        let runs = |i: usize| !(i / 11).is_multiple_of(keep);
+        match self {
+            Data::U8(x) => {
+                x.iter_mut().enumerate().for_each(|(i, x)| {
+                    if runs(i) {
+                        *x = zero_point as u8
+                    }
+                });
+            }
+            Data::I8(x) => {
+                x.iter_mut().enumerate().for_each(|(i, x)| {
+                    if runs(i) {
+                        *x = zero_point as i8
+                    }
+                });
+            }
+            Data::F32(x) => {
+                x.iter_mut().enumerate().for_each(|(i, x)| {
+                    if runs(i) {
+                        *x = 0.0
+                    }
+                });
+            }
         }
     }
 
@@ -119,14 +152,25 @@ pub(crate) fn i8_value(reals: bool, params: QuantParams) -> Option<Value> {
     (!reals).then_some(value)
 }
 
-/// Weights with a scale a channel, or one.
+/// Weights with a scale a channel, or one. Output channels are the first dimension.
 pub(crate) fn weights(shape: Shape, reals: bool, per_channel: bool, seed: u64) -> Constant {
+    weights_along(ChannelAxis::First, shape, reals, per_channel, seed)
+}
+
+/// Weights with a scale an output channel, or one.
+pub(crate) fn weights_along(
+    axis: ChannelAxis,
+    shape: Shape,
+    reals: bool,
+    per_channel: bool,
+    seed: u64,
+) -> Constant {
     let mut noise = Noise(seed);
     let len = shape.elements().unwrap();
     if reals {
         return Constant::f32(shape, (0..len).map(|_| noise.real()).collect());
     }
-    let scales = if per_channel { shape.first().unwrap() } else { 1 };
+    let scales = if per_channel { axis.channels(shape).unwrap() } else { 1 };
     let scales = (0..scales).map(|_| 0.001 + (noise.next() >> 44) as f32 * 1e-8).collect();
     Constant::i8(shape, scales, (0..len).map(|_| noise.weight()).collect())
 }
@@ -171,8 +215,35 @@ pub(crate) fn model(spec: &Spec, packing: PackingChoice) -> Model {
     Model::from_bytes(spec.to_bytes(packing).unwrap()).unwrap()
 }
 
+/// A session with the instruction set that `PENJING_ISA` names, or the best.
 pub(crate) fn session(model: &Model, threads: usize) -> Session {
     Session::new(model, SessionOptions { threads, ..SessionOptions::default() }).unwrap()
+}
+
+pub(crate) fn session_on(model: &Model, isa: Isa, threads: usize) -> Session {
+    let options = SessionOptions { threads, isa: Some(isa), ..SessionOptions::default() };
+    Session::new(model, options).unwrap()
+}
+
+/// Every instruction set that this machine has. Says which it lacks; `PENJING_REQUIRE_ISA`, names with commas between, makes
+/// it fail where one of those is lacking.
+pub(crate) fn instruction_sets() -> &'static [Isa] {
+    static SETS: OnceLock<Vec<Isa>> = OnceLock::new();
+    SETS.get_or_init(|| {
+        let required = std::env::var("PENJING_REQUIRE_ISA").unwrap_or_default();
+        let required: Vec<&str> = required.split(',').filter(|name| !name.is_empty()).collect();
+        for name in &required {
+            assert!(Isa::from_name(name).is_ok(), "PENJING_REQUIRE_ISA: no {name} here");
+        }
+        let sets: Vec<Isa> = Isa::available().collect();
+        for name in Isa::NAMES {
+            if sets.iter().all(|isa| isa.name() != *name) {
+                // Past the harness, which keeps what a passing test prints.
+                let _ = writeln!(std::io::stderr(), "SKIPPED: {name}, which this machine lacks");
+            }
+        }
+        sets
+    })
 }
 
 /// Runs a batch through a model with one input and one output.
@@ -189,24 +260,61 @@ pub(crate) fn run(
 }
 
 /// Holds a batch's results against the oracle's, image by image. Reals may differ by `slack` times the oracle's tolerance.
-pub(crate) fn check(model: &Model, images: &Data, results: &Data, n: usize, slack: f64) {
+pub(crate) fn check(isa: Isa, model: &Model, images: &Data, results: &Data, n: usize, slack: f64) {
     let input_len = model.inputs().next().unwrap().shape.elements().unwrap();
     let output_len = model.outputs().next().unwrap().shape.elements().unwrap();
     for index in 0..n {
         let want = reference::run(&model.view(), &[images.image(index, input_len)]).unwrap();
-        agree(&results.image(index, output_len), &want[0], slack);
+        agree(isa, &results.image(index, output_len), &want[0], slack);
+    }
+}
+
+/// As [`check`] for reals, where an error is measured by the largest input and by all weights of the first node, a convolution:
+/// what Winograd's sums, which mix the inputs of neighbouring outputs, can promise.
+pub(crate) fn check_by_magnitude(
+    isa: Isa,
+    spec: &Spec,
+    model: &Model,
+    images: &Data,
+    found: &Data,
+    n: usize,
+) {
+    let (Op::Conv2d(conv), Data::F32(x), Data::F32(found)) = (&spec.nodes[0].op, images, found)
+    else {
+        panic!("a convolution of reals expected")
+    };
+    let reals = |constant: &Constant| match &constant.data {
+        ConstantData::F32(values) => values.clone(),
+        _ => panic!("reals expected"),
+    };
+    let weights = reals(&conv.weights);
+    let channels = conv.weights.shape.first().unwrap() as usize;
+    let bias = conv.bias.as_ref().map_or(vec![0.0; channels], reals);
+    let (image, result) = (x.len() / n, found.len() / n);
+    for index in 0..n {
+        let want = reference::run(&model.view(), &[images.image(index, image)]).unwrap();
+        let Tensor::Reals(want, _) = &want[0] else { panic!("reals expected") };
+        let x = &x[index * image..(index + 1) * image];
+        let largest = x.iter().fold(0.0_f32, |a, &x| a.max(x.abs()));
+        for (i, (w, f)) in want.iter().zip(&found[index * result..]).enumerate() {
+            let c = i % channels;
+            let taps = weights.len() / channels;
+            let sum: f32 = weights[c * taps..(c + 1) * taps].iter().map(|w| w.abs()).sum();
+            let tolerance = 1e-5 * (largest * sum + bias[c].abs());
+            assert!((w - f).abs() <= tolerance, "{isa}: element {i}: {f}, expected {w}");
+        }
     }
 }
 
 /// Holds one image's result against the oracle's.
-pub(crate) fn agree(found: &Tensor, want: &Tensor, slack: f64) {
+pub(crate) fn agree(isa: Isa, found: &Tensor, want: &Tensor, slack: f64) {
     match (want, found) {
-        (Tensor::Codes(want), Tensor::Codes(found)) => assert_eq!(found, want),
+        (Tensor::Codes(want), Tensor::Codes(found)) => assert_eq!(found, want, "{isa}"),
         (Tensor::Reals(want, tolerances), Tensor::Reals(found, _)) => {
             assert_eq!(want.len(), found.len());
             for (i, ((w, f), t)) in want.iter().zip(found).zip(tolerances).enumerate() {
                 let error = (f64::from(*w) - f64::from(*f)).abs();
-                assert!(error <= t * slack, "element {i}: {f}, expected {w}");
+                assert!(error <= t * slack, "{isa}: element {i}: {f}, expected {w}");
             }
         }
         _ => panic!("the oracle and the session differ in type"),
@@ -231,7 +339,7 @@ pub(crate) struct ConvCase {
 pub(crate) fn conv_case() -> impl Strategy<Value = ConvCase> {
     let pool = ([1..4_u32, 1..4], [1..4_u32, 1..4], [0..2_u32, 0..2, 0..2, 0..2]);
     (
-        (0..3_usize, [1..11_u32, 1..13, 1..9], [1..5_u32, 1..5], 1..18_u32),
+        (0..3_usize, [1..11_u32, 1..13, 1..20], [1..5_u32, 1..5], 1..70_u32),
         ([1..4_u32, 1..4], [1..4_u32, 1..4], [0..4_u32, 0..4, 0..4, 0..4]),
         (proptest::option::of(pool), any::<u64>()),
     )
@@ -276,7 +384,79 @@ impl ConvCase {
     }
 }
 
+/// A depthwise convolution's random attributes.
+#[derive(Clone, Debug)]
+pub(crate) struct DepthwiseCase {
+    pub(crate) dtype: DataType,
+    pub(crate) input: [u32; 3],
+    pub(crate) kernel: [u32; 2],
+    /// Output channels that read one input channel.
+    pub(crate) multiplier: u32,
+    pub(crate) stride: [u32; 2],
+    pub(crate) dilation: [u32; 2],
+    pub(crate) pads: [u32; 4],
+    pub(crate) seed: u64,
+}
+
+pub(crate) fn depthwise_case() -> impl Strategy<Value = DepthwiseCase> {
+    (
+        (0..3_usize, [1..11_u32, 1..13, 1..21], [1..5_u32, 1..5], 1..4_u32),
+        ([1..4_u32, 1..4], [1..4_u32, 1..4], [0..4_u32, 0..4, 0..4, 0..4], any::<u64>()),
+    )
+        .prop_map(|((dtype, input, kernel, multiplier), (stride, dilation, pads, seed))| {
+            let dtype = TYPES[dtype];
+            DepthwiseCase { dtype, input, kernel, multiplier, stride, dilation, pads, seed }
+        })
+}
+
+impl DepthwiseCase {
+    /// `None` where the window does not fit.
+    pub(crate) fn spec(&self) -> Option<Spec> {
+        let [h, w, c] = self.input;
+        let channels = c * self.multiplier;
+        let shape: Shape = [1, h, w, c].into();
+        let kernel: Shape = [1, self.kernel[0], self.kernel[1], channels].into();
+        let [top, bottom, left, right] = self.pads;
+        let (pads, stride, dilation) =
+            (padding(top, bottom, left, right), self.stride, self.dilation);
+        penjing_format::infer::depthwise_conv2d(shape, kernel, stride, dilation, pads).ok()?;
+        let reals = self.dtype == DataType::F32;
+        let per_channel = self.seed.is_multiple_of(3);
+        let op = Op::DepthwiseConv2d(DepthwiseConv2d {
+            weights: weights_along(ChannelAxis::Last, kernel, reals, per_channel, self.seed),
+            bias: bias(channels, reals, self.seed >> 3),
+            stride,
+            dilation,
+            padding: pads,
+            activation: activation(self.seed >> 5),
+        });
+        // Outputs from a few steps to far beyond the range.
+        let scale = 0.003 * (1 + (self.seed >> 9) % 200) as f32;
+        let value = i8_value(reals, params(DataType::I8, scale, self.seed >> 7));
+        let input = input_value(self.dtype, shape, params(self.dtype, 0.02, self.seed >> 11));
+        Some(Spec { inputs: vec![input], nodes: vec![Node::new(op, value)], ..Spec::default() })
+    }
+}
+
 /// A dense layer by itself.
+/// Appends a dense layer to a convolution and its pool.
+pub(crate) fn flatten_into_dense(spec: &mut Spec, case: &ConvCase, out: u32) {
+    let reals = case.dtype == DataType::F32;
+    let [h, w, _] = case.input;
+    let [top, bottom, left, right] = case.pads;
+    let pooled = |len: u32, pad: u32| (len + pad - 2) / 2;
+    let features = pooled(h, top + bottom) * pooled(w, left + right) * case.out_channels;
+    let dense = Op::FullyConnected(FullyConnected {
+        weights: weights([out, features].into(), reals, case.seed.is_multiple_of(7), case.seed),
+        bias: bias(out, reals, case.seed >> 2),
+        activation: activation(case.seed >> 6),
+    });
+    let flatten = Op::Reshape(Reshape { target: ReshapeTarget::FLATTEN });
+    spec.nodes.push(Node::new(flatten, None));
+    let value = i8_value(reals, params(DataType::I8, 0.5, case.seed >> 8));
+    spec.nodes.push(Node::new(dense, value));
+}
+
 pub(crate) fn dense_spec(dtype: DataType, features: u32, out: u32, seed: u64) -> Spec {
     let reals = dtype == DataType::F32;
     let dense = Op::FullyConnected(FullyConnected {

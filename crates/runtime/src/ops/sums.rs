@@ -1,0 +1,134 @@
+//! What every op with weights shares: what its sums are, and what becomes of them. The kernels that make them are `arch`'s.
+
+use crate::arch::Isa;
+use crate::arch::kernels::rows::{ToCodes, ToReals};
+use crate::arch::lanes::Codes;
+use crate::operand;
+use crate::tensor::{Input, Output};
+use alloc::vec::Vec;
+use penjing_format::{Activation, Constant, DataType, PackingError, QuantParams, TensorType};
+use penjing_quant::Requantize;
+
+/// What the planner knows of an integer op with weights.
+#[derive(Clone, Copy)]
+pub(crate) struct Quantization {
+    pub(crate) input: QuantParams,
+    pub(crate) output: QuantParams,
+    /// Whether the input is u8.
+    pub(crate) unsigned: bool,
+    /// The largest `|q - zero_point|` of an input.
+    pub(crate) reach: u32,
+}
+
+impl Quantization {
+    /// `None` for reals.
+    pub(crate) fn of(input: &TensorType, output: &TensorType) -> Option<Self> {
+        let (params, (min, max)) = (input.quantization?, input.dtype.integer_range()?);
+        let reach = params.zero_point.abs_diff(min).max(params.zero_point.abs_diff(max));
+        let unsigned = input.dtype == DataType::U8;
+        Some(Self { input: params, output: output.quantization?, unsigned, reach })
+    }
+
+    /// The rule for one channel.
+    fn rule(self, weight_scale: f32, activation: Activation) -> Requantize {
+        let QuantParams { scale, zero_point } = self.output;
+        let relu = activation == Activation::Relu;
+        Requantize::to_i8(self.input.scale, weight_scale, scale, zero_point, relu)
+    }
+}
+
+/// From integer sums to int8 codes: the tensor's rule, and a multiplier a channel.
+pub(crate) struct Requantization {
+    pub(crate) rule: Requantize,
+    pub(crate) multipliers: Vec<f32>,
+}
+
+impl Requantization {
+    pub(crate) fn new(
+        weights: &Constant<'_>,
+        quantization: Quantization,
+        activation: Activation,
+        channels: usize,
+    ) -> Self {
+        let rule = |channel| quantization.rule(weights.scales.get(channel), activation);
+        let multipliers = (0..channels).map(|c| rule(c).multiplier).collect();
+        Self { rule: rule(0), multipliers }
+    }
+}
+
+/// The arithmetic of an op: its bias, one a lane, and what its sums become.
+pub(crate) enum Sums {
+    Reals { bias: Vec<f32>, relu: bool },
+    Codes { bias: Vec<i32>, zero_point: i32, to: Requantization },
+}
+
+/// An op's weights, bias and activation.
+#[derive(Clone, Copy)]
+pub(crate) struct Weighted<'a> {
+    pub(crate) weights: &'a Constant<'a>,
+    pub(crate) bias: Option<&'a Constant<'a>>,
+    pub(crate) activation: Activation,
+}
+
+impl Sums {
+    /// For `channels` outputs in `lanes` lanes; integers where there is a quantization.
+    pub(crate) fn new(
+        op: Weighted<'_>,
+        quantization: Option<Quantization>,
+        channels: usize,
+        lanes: usize,
+    ) -> Result<Self, PackingError> {
+        let Some(quantization) = quantization else {
+            let bias = operand::bias_f32(op.bias, lanes)?;
+            return Ok(Sums::Reals { bias, relu: op.activation == Activation::Relu });
+        };
+        let to = Requantization::new(op.weights, quantization, op.activation, channels);
+        let bias = operand::bias_i32(op.bias, lanes)?;
+        Ok(Sums::Codes { bias, zero_point: quantization.input.zero_point, to })
+    }
+
+    /// How the op's inputs lie before its kernels, given what the set's integer kernels read.
+    pub(crate) fn codes(&self, ints: Codes) -> Codes {
+        match self {
+            Sums::Reals { .. } => Codes::F32,
+            Sums::Codes { .. } => ints,
+        }
+    }
+
+    /// Zero point of the input; 0 of reals.
+    pub(crate) fn zero_point(&self) -> i32 {
+        match self {
+            Sums::Reals { .. } => 0,
+            Sums::Codes { zero_point, .. } => *zero_point,
+        }
+    }
+}
+
+/// Writes real sums, `[positions][lanes]`, to an output of `channels` a position.
+pub(crate) fn reals(
+    isa: Isa,
+    sums: &[f32],
+    lanes: usize,
+    channels: usize,
+    relu: bool,
+    out: &mut [f32],
+) {
+    isa.dispatch(ToReals { sums, lanes, channels, relu, out });
+}
+
+/// Writes integer sums, `[positions][lanes]`, to codes.
+pub(crate) fn codes(isa: Isa, sums: &[i32], lanes: usize, to: &Requantization, out: &mut [i8]) {
+    isa.dispatch(ToCodes { sums, lanes, multipliers: &to.multipliers, rule: to.rule, out });
+}
+
+/// One image of `images`.
+pub(crate) fn image_of(input: Input<'_>, index: usize, images: usize) -> Input<'_> {
+    let len = input.len() / images;
+    input.part(index * len..(index + 1) * len)
+}
+
+/// One image of `images`.
+pub(crate) fn place_of<'a>(output: &'a mut Output<'_>, index: usize, images: usize) -> Output<'a> {
+    let len = output.len() / images;
+    output.reborrow().part(index * len..(index + 1) * len)
+}

@@ -1,0 +1,124 @@
+//! How a window slides over a padded image: the geometry that convolutions share, and the tables of addresses it comes to.
+
+use crate::arch::kernels::conv::Gather;
+use crate::arch::kernels::prepare::PlaneShape;
+use alloc::vec::Vec;
+use penjing_format::{Padding, Shape};
+
+/// Axis pairs are (rows, columns).
+#[derive(Clone, Debug)]
+pub(crate) struct Window {
+    pub(crate) input: [usize; 2],
+    pub(crate) channels: usize,
+    pub(crate) kernel: [usize; 2],
+    pub(crate) stride: [usize; 2],
+    pub(crate) dilation: [usize; 2],
+    /// Above and to the left.
+    pub(crate) pad: [usize; 2],
+    pub(crate) output: [usize; 2],
+    pub(crate) out_channels: usize,
+}
+
+impl Window {
+    /// `None` unless the shapes have rank 4. Weights are `[_, KH, KW, _]`.
+    pub(crate) fn new(
+        [input, weights, output]: [Shape; 3],
+        stride: [u32; 2],
+        dilation: [u32; 2],
+        padding: Padding,
+    ) -> Option<Self> {
+        let pair = |[a, b]: [u32; 2]| [a as usize, b as usize];
+        let ([_, h, w, channels], [_, out_h, out_w, out_c]) = (input.as_4d()?, output.as_4d()?);
+        let [_, kernel_h, kernel_w, _] = weights.as_4d()?;
+        Some(Self {
+            input: pair([h, w]),
+            channels: channels as usize,
+            kernel: pair([kernel_h, kernel_w]),
+            stride: pair(stride),
+            dilation: pair(dilation),
+            pad: pair([padding.top, padding.left]),
+            output: pair([out_h, out_w]),
+            out_channels: out_c as usize,
+        })
+    }
+
+    /// Elements of one image.
+    pub(crate) fn image_len(&self) -> usize {
+        self.input[0] * self.input[1] * self.channels
+    }
+
+    pub(crate) fn positions(&self) -> usize {
+        self.output[0] * self.output[1]
+    }
+
+    /// Rows or columns that the windows cover, padding and all; at least the image and what precedes it.
+    fn extent(&self, axis: usize) -> usize {
+        let covered = (self.output[axis] - 1) * self.stride[axis]
+            + (self.kernel[axis] - 1) * self.dilation[axis]
+            + 1;
+        covered.max(self.pad[axis] + self.input[axis])
+    }
+
+    /// The padded image, with `plane_channels` elements a pixel, and `slack` elements more.
+    pub(crate) fn plane(&self, plane_channels: usize, repeat: usize, slack: usize) -> PlaneShape {
+        let pitch = self.extent(1) * plane_channels;
+        PlaneShape {
+            rows: self.input[0],
+            width: self.input[1],
+            channels: self.channels,
+            plane_channels,
+            repeat,
+            pitch,
+            first: self.pad[0] * pitch + self.pad[1] * plane_channels,
+            len: self.extent(0) * pitch + slack,
+        }
+    }
+
+    /// The first tap's byte for every output position.
+    pub(crate) fn bases(&self, plane: &PlaneShape, bytes: usize) -> Vec<usize> {
+        let step = [self.stride[0] * plane.pitch, self.stride[1] * plane.plane_channels];
+        let columns = self.output[1];
+        (0..self.positions())
+            .map(|p| (p / columns * step[0] + p % columns * step[1]) * bytes)
+            .collect()
+    }
+
+    /// The runs of taps that lie side by side in a plane: (first tap of the kernel in row-major order, taps, elements from the
+    /// window's start).
+    pub(crate) fn runs(&self, plane: &PlaneShape) -> Vec<(usize, usize, usize)> {
+        let [kernel_h, kernel_w] = self.kernel;
+        let channels = plane.plane_channels;
+        let row = |r: usize| r * self.dilation[0] * plane.pitch;
+        if self.dilation[1] == 1 {
+            let len = kernel_w * channels;
+            return (0..kernel_h).map(|r| (r * len, len, row(r))).collect();
+        }
+        let tap = |r: usize, s: usize| {
+            let at = row(r) + s * self.dilation[1] * channels;
+            ((r * kernel_w + s) * channels, channels, at)
+        };
+        (0..kernel_h).flat_map(|r| (0..kernel_w).map(move |s| tap(r, s))).collect()
+    }
+
+    /// The addresses of all taps, `per_dword` of them to a dword; and each tap's dword and part.
+    ///
+    /// `None` where an address exceeds 32 bits.
+    pub(crate) fn gather(
+        &self,
+        plane: &PlaneShape,
+        bytes: usize,
+    ) -> Option<(Gather, Vec<(usize, usize)>)> {
+        let per_dword = 4 / bytes;
+        let (mut offsets, mut taps) = (Vec::new(), Vec::new());
+        for (first, len, at) in self.runs(plane) {
+            debug_assert_eq!(first, taps.len());
+            for tap in 0..len {
+                if tap % per_dword == 0 {
+                    offsets.push((at + tap) * bytes);
+                }
+                taps.push((offsets.len() - 1, tap % per_dword));
+            }
+        }
+        Gather::new(&self.bases(plane, bytes), &offsets).map(|gather| (gather, taps))
+    }
+}

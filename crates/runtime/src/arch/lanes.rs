@@ -24,6 +24,16 @@ pub(crate) trait Set: Copy {
     /// # Safety
     /// As many bytes can be written at `to`, which is aligned for the codes.
     unsafe fn store_codes(self, x: <Self::Reals as Reals>::R, shift: i32, to: *mut u8);
+    /// Sums as reals, rounded to nearest even.
+    ///
+    /// # Safety
+    /// `LANES` elements can be read at `from`.
+    unsafe fn reals_of(self, from: *const i32) -> <Self::Reals as Reals>::R;
+    /// Rounds to nearest even, adds `zero_point` and writes `LANES` codes of i8; they must lie within its range.
+    ///
+    /// # Safety
+    /// As many bytes can be written at `to`.
+    unsafe fn store_i8(self, x: <Self::Reals as Reals>::R, zero_point: i32, to: *mut i8);
     /// The largest of four sums, as reals rounded to nearest even.
     fn best(self, sums: [<Self::Ints as Lanes>::V; 4]) -> <Self::Reals as Reals>::R;
     /// Which integer products [`patches`](Self::patches) takes; `None` for none: reals do it.
@@ -47,8 +57,10 @@ pub(crate) enum Codes {
     /// `q - zero_point`, two a dword.
     I16,
     /// `q`, shifted into u8, four a dword; weights are i8. The zero point is folded into the bias.
+    #[cfg_attr(not(target_arch = "x86_64"), allow(dead_code, reason = "AVX-512's"))]
     U8,
     /// `q`, shifted into i8, four a dword. The zero point is folded into the bias.
+    #[cfg_attr(not(target_arch = "aarch64"), allow(dead_code, reason = "NEON's dot products'"))]
     I8,
 }
 

@@ -3,6 +3,8 @@
 //! A set is chosen once, when a session is planned. Kernels (`kernels`) are written once over the vectors of `lanes`, which
 //! each set's own file implements; loops over geometry live in `ops`.
 
+#[cfg(target_arch = "aarch64")]
+mod aarch64;
 pub(crate) mod kernels;
 pub(crate) mod lanes;
 pub(crate) mod memory;
@@ -34,6 +36,10 @@ enum Token {
     Avx2(x86::avx2::Avx2),
     #[cfg(target_arch = "x86_64")]
     Avx512(x86::avx512::Avx512),
+    #[cfg(target_arch = "aarch64")]
+    Neon(aarch64::neon::Neon),
+    #[cfg(target_arch = "aarch64")]
+    Dotprod(aarch64::dotprod::Dotprod),
 }
 
 /// Work that is compiled once for every instruction set.
@@ -83,7 +89,10 @@ impl Isa {
     #[cfg(target_arch = "x86_64")]
     pub const NAMES: &'static [&'static str] = &["portable", "sse2", "avx2", "avx512"];
     /// Names of all sets that kernels are compiled for on this architecture, best last.
-    #[cfg(not(target_arch = "x86_64"))]
+    #[cfg(target_arch = "aarch64")]
+    pub const NAMES: &'static [&'static str] = &["portable", "neon", "dotprod"];
+    /// Names of all sets that kernels are compiled for on this architecture, best last.
+    #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
     pub const NAMES: &'static [&'static str] = &["portable"];
 
     /// The best set that this machine has.
@@ -107,6 +116,10 @@ impl Isa {
             "avx2" => x86::avx2::Avx2::new().map(|token| Isa(Token::Avx2(token))),
             #[cfg(target_arch = "x86_64")]
             "avx512" => x86::avx512::Avx512::new().map(|token| Isa(Token::Avx512(token))),
+            #[cfg(target_arch = "aarch64")]
+            "neon" => aarch64::neon::Neon::new().map(|token| Isa(Token::Neon(token))),
+            #[cfg(target_arch = "aarch64")]
+            "dotprod" => aarch64::dotprod::Dotprod::new().map(|token| Isa(Token::Dotprod(token))),
             _ => None,
         }
     }
@@ -145,6 +158,10 @@ impl Isa {
             Token::Avx2(_) => "avx2",
             #[cfg(target_arch = "x86_64")]
             Token::Avx512(_) => "avx512",
+            #[cfg(target_arch = "aarch64")]
+            Token::Neon(_) => "neon",
+            #[cfg(target_arch = "aarch64")]
+            Token::Dotprod(_) => "dotprod",
         }
     }
 
@@ -158,6 +175,10 @@ impl Isa {
             Token::Avx2(token) => token.enter(kernel),
             #[cfg(target_arch = "x86_64")]
             Token::Avx512(token) => token.enter(kernel),
+            #[cfg(target_arch = "aarch64")]
+            Token::Neon(token) => token.enter(kernel),
+            #[cfg(target_arch = "aarch64")]
+            Token::Dotprod(token) => token.enter(kernel),
         }
     }
 

@@ -8,6 +8,10 @@ use core::array::from_fn;
 
 const LANES: usize = 4;
 
+/// 1.5 * 2^23: adding it leaves no bits below 1, and rounds to nearest even as every f32 addition does; the low bits of the
+/// sum are the integer, which saves a conversion that would have to saturate.
+const MAGIC: f32 = 12_582_912.0;
+
 /// Needs no proof.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Portable;
@@ -31,11 +35,22 @@ impl Set for Portable {
     }
     #[inline(always)]
     unsafe fn store_codes(self, x: [f32; LANES], _shift: i32, to: *mut u8) {
-        /// 1.5 * 2^23: adding it leaves no bits below 1, and rounds to nearest even as every f32 addition does.
-        const MAGIC: f32 = 12_582_912.0;
         let rounded: [f32; LANES] = from_fn(|l| (x[l] + MAGIC) - MAGIC);
         // SAFETY: the caller lends 16 aligned bytes.
         unsafe { to.cast::<[f32; LANES]>().write(rounded) }
+    }
+    #[inline(always)]
+    unsafe fn reals_of(self, from: *const i32) -> [f32; LANES] {
+        // SAFETY: the caller lends 4 elements.
+        let sums = unsafe { from.cast::<[i32; LANES]>().read() };
+        sums.map(|sum| sum as f32)
+    }
+    #[inline(always)]
+    unsafe fn store_i8(self, x: [f32; LANES], zero_point: i32, to: *mut i8) {
+        let offset = zero_point.wrapping_sub(MAGIC.to_bits() as i32);
+        let codes = x.map(|x| ((x + MAGIC).to_bits() as i32).wrapping_add(offset) as i8);
+        // SAFETY: the caller lends 4 bytes.
+        unsafe { to.cast::<[i8; LANES]>().write(codes) }
     }
     #[inline(always)]
     fn best(self, sums: [[f32; LANES]; 4]) -> [f32; LANES] {

@@ -50,7 +50,7 @@ impl Conv2d {
     ) -> Result<Self, super::Failure> {
         let shapes = [input.shape, op.weights.shape, output.shape];
         let window = Window::new(shapes, op.stride, op.dilation, op.padding);
-        let window = window.ok_or(super::Failure::Rank)?;
+        let mut window = window.ok_or(super::Failure::Rank)?;
         let traits = planning.isa.traits();
         let quantization = Quantization::of(input, output);
         let tile = tile(window.out_channels, traits.lanes, traits.registers);
@@ -68,7 +68,16 @@ impl Conv2d {
             );
         }
         // A run's last dword may reach past its taps, up to 3 bytes past the plane.
-        let plane = window.plane(window.channels, 1, codes.per_dword() - 1);
+        let slack = codes.per_dword() - 1;
+        let mut plane = window.plane(window.channels, 1, slack);
+        let image_bytes = window.image_len() * codes.bytes();
+        let raw = match quantization {
+            None => true,
+            Some(q) => shift(codes, q.unsigned, 1) == 0 && codes.bytes() == 1,
+        };
+        if let Some(picked) = window.picked(slack).filter(|_| !raw) {
+            (window, plane) = picked;
+        }
         let (gather, taps) =
             window.gather(&plane, codes.bytes()).ok_or(super::Failure::TooLarge)?;
         let dwords = gather.dwords();
@@ -78,11 +87,6 @@ impl Conv2d {
             let at = (channel / width * dwords + dword) * width + channel % width;
             weights.put(at, part, weight);
         });
-        let raw = match quantization {
-            None => true,
-            Some(q) => shift(codes, q.unsigned, 1) == 0 && codes.bytes() == 1,
-        };
-        let image_bytes = window.image_len() * codes.bytes();
         let direct = raw && plane.is_plain() && gather.end(&(0..window.positions())) <= image_bytes;
         Ok(Self { window, plane, direct, codes, gather, weights, tile, lanes, sums, pool: None })
     }
@@ -160,7 +164,7 @@ impl Conv2d {
                         let len = sums.len() / self.lanes * channels;
                         let (to, rest) = core::mem::take(&mut out).split_at_mut(len);
                         out = rest;
-                        sums::codes(isa, sums, self.lanes, rule, to);
+                        sums::codes(isa, sums, self.lanes, channels, rule, to);
                     });
                 }
                 (_, output) => mismatch("conv2d", input.dtype(), output.dtype()),

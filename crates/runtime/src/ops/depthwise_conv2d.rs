@@ -123,7 +123,7 @@ impl DepthwiseConv2d {
                         let len = sums.len() / self.lanes * channels;
                         let (to, rest) = core::mem::take(&mut out).split_at_mut(len);
                         out = rest;
-                        sums::codes(isa, sums, self.lanes, rule, to);
+                        sums::codes(isa, sums, self.lanes, channels, rule, to);
                     });
                 }
                 (_, output) => mismatch("depthwise_conv2d", input.dtype(), output.dtype()),

@@ -54,7 +54,8 @@ impl FullyConnected {
         // Lanes along the features waste nothing but the sum over lanes at the end.
         let along_features = planar.is_some()
             || (4 * outputs < 3 * padded && features >= 2 * traits.lanes * codes.per_dword());
-        let lanes = if along_features { outputs } else { padded };
+        let vectors = outputs.next_multiple_of(traits.lanes);
+        let lanes = if along_features { vectors } else { padded };
         let weighted =
             Weighted { weights: &op.weights, bias: op.bias.as_ref(), activation: op.activation };
         let mut sums = Sums::new(weighted, quantization, outputs, lanes)?;
@@ -75,6 +76,8 @@ impl FullyConnected {
         let plane = (planar.is_none() && !plain).then(|| PlaneShape {
             rows: 1,
             width: features,
+            every: [1, 1],
+            image_width: features,
             channels: 1,
             plane_channels: 1,
             repeat: 1,
@@ -83,7 +86,8 @@ impl FullyConnected {
             len: dwords * per_dword,
         });
         let place = |feature: usize| planar.map_or(feature, |planar| planar.place(feature));
-        let mut weights = Weights::zeroed(lanes * dwords, codes);
+        let rows = if along_features { outputs } else { lanes };
+        let mut weights = Weights::zeroed(rows * dwords, codes);
         operand::each_weight(&op.weights, |output, feature, weight| {
             let place = place(feature);
             let (dword, part) = (place / per_dword, place % per_dword);
@@ -148,7 +152,7 @@ impl FullyConnected {
             (Sums::Codes { bias, to, .. }, Output::I8(out)) => {
                 let sums = take::<i32>(&mut scratch, images * self.lanes);
                 self.product::<Integers>(isa, planes, bias, sums, images);
-                sums::codes(isa, sums, self.lanes, to, out);
+                sums::codes(isa, sums, self.lanes, self.outputs, to, out);
             }
             (_, output) => mismatch("fully_connected", input.dtype(), output.dtype()),
         }
@@ -171,7 +175,8 @@ impl FullyConnected {
             }
             Path::Features { dwords } => {
                 let inputs = cast(&plane[..images * dwords * 4]);
-                isa.dispatch(RunDot::<A> { inputs, weights, dwords: *dwords, bias, sums });
+                let (dwords, outputs, pitch) = (*dwords, self.outputs, self.lanes);
+                isa.dispatch(RunDot::<A> { inputs, weights, dwords, outputs, bias, pitch, sums });
             }
         }
     }

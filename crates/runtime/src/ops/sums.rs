@@ -40,6 +40,7 @@ impl Quantization {
 /// From integer sums to int8 codes: the tensor's rule, and a multiplier a channel.
 pub(crate) struct Requantization {
     pub(crate) rule: Requantize,
+    /// One a channel, then zeros up to a whole vector of any set.
     pub(crate) multipliers: Vec<f32>,
 }
 
@@ -51,7 +52,8 @@ impl Requantization {
         channels: usize,
     ) -> Self {
         let rule = |channel| quantization.rule(weights.scales.get(channel), activation);
-        let multipliers = (0..channels).map(|c| rule(c).multiplier).collect();
+        let mut multipliers: Vec<f32> = (0..channels).map(|c| rule(c).multiplier).collect();
+        multipliers.resize(channels.next_multiple_of(16), 0.0);
         Self { rule: rule(0), multipliers }
     }
 }
@@ -116,9 +118,17 @@ pub(crate) fn reals(
     isa.dispatch(ToReals { sums, lanes, channels, relu, out });
 }
 
-/// Writes integer sums, `[positions][lanes]`, to codes.
-pub(crate) fn codes(isa: Isa, sums: &[i32], lanes: usize, to: &Requantization, out: &mut [i8]) {
-    isa.dispatch(ToCodes { sums, lanes, multipliers: &to.multipliers, rule: to.rule, out });
+/// Writes integer sums, `[positions][lanes]`, to an output of `channels` a position.
+pub(crate) fn codes(
+    isa: Isa,
+    sums: &[i32],
+    lanes: usize,
+    channels: usize,
+    to: &Requantization,
+    out: &mut [i8],
+) {
+    let (multipliers, rule) = (&to.multipliers[..], to.rule);
+    isa.dispatch(ToCodes { sums, lanes, channels, multipliers, rule, out });
 }
 
 /// One image of `images`.

@@ -65,6 +65,8 @@ impl Window {
         PlaneShape {
             rows: self.input[0],
             width: self.input[1],
+            every: [1, 1],
+            image_width: self.input[1],
             channels: self.channels,
             plane_channels,
             repeat,
@@ -72,6 +74,16 @@ impl Window {
             first: self.pad[0] * pitch + self.pad[1] * plane_channels,
             len: self.extent(0) * pitch + slack,
         }
+    }
+
+    /// The same window over the pixels alone that a 1x1 kernel with a stride reads, and a plane of those; `None` for others.
+    pub(crate) fn picked(&self, slack: usize) -> Option<(Self, PlaneShape)> {
+        if self.kernel != [1, 1] || self.stride == [1, 1] || self.pad != [0, 0] {
+            return None;
+        }
+        let window = Self { input: self.output, stride: [1, 1], ..self.clone() };
+        let plane = window.plane(self.channels, 1, slack);
+        Some((window, PlaneShape { every: self.stride, image_width: self.input[1], ..plane }))
     }
 
     /// The first tap's byte for every output position.

@@ -69,11 +69,11 @@ impl<A: Arithmetic> Kernel for RunProduct<'_, A> {
     #[inline(always)]
     fn run<S: Set>(self, set: S) {
         let lanes = A::lanes(set);
-        // A tile's sums, its weights and one input must fit in the registers.
+        // A tile's sums, its weights and one input must fit in the registers, with one to spare for the compiler.
         match (self.0.tile, S::REGISTERS >= 32) {
             (1, false) => self.0.run::<A::Lanes<S>, 8, 1>(lanes),
             (2, false) => self.0.run::<A::Lanes<S>, 6, 2>(lanes),
-            (3, false) => self.0.run::<A::Lanes<S>, 4, 3>(lanes),
+            (3, false) => self.0.run::<A::Lanes<S>, 3, 3>(lanes),
             (1, true) => self.0.run::<A::Lanes<S>, 12, 1>(lanes),
             (2, true) => self.0.run::<A::Lanes<S>, 12, 2>(lanes),
             (3, true) => self.0.run::<A::Lanes<S>, 8, 3>(lanes),
@@ -162,7 +162,10 @@ impl<T: Copy> Place<'_, T> {
                     weights = weights.add(N * L::LANES);
                 }
             }
-            for m in 0..bases.len().min(M) {
+            for m in 0..M {
+                if m >= bases.len() {
+                    break;
+                }
                 let to = sums[m * pitch..].as_mut_ptr();
                 for n in 0..N {
                     // SAFETY: `bias` and every row of `sums` have `N * LANES` elements, by this function's contract.

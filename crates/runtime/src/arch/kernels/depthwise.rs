@@ -9,7 +9,7 @@ use core::marker::PhantomData;
 use core::ops::Range;
 
 /// Positions that share a load of weights.
-const BLOCK: usize = 4;
+const BLOCK: usize = 8;
 
 /// Writes `bias` plus the sums over taps to `sums`, `[positions][channels]`. Offset `k` of the gather is tap `k` of channel 0.
 pub(crate) struct RunDepthwise<'a, J: Join> {
@@ -134,7 +134,10 @@ impl<J: Join> Place<'_, J> {
                     weights = weights.wrapping_add(self.channels);
                 }
             }
-            for m in 0..bases.len().min(BLOCK) {
+            for m in 0..BLOCK {
+                if m >= bases.len() {
+                    break;
+                }
                 let to = sums[m * self.channels..].as_mut_ptr();
                 // SAFETY: by this function's contract.
                 unsafe { J::join(reals, acc[m], base[m], to) };

@@ -4,7 +4,7 @@
 use super::super::lanes::{Lanes, Set};
 use super::super::{Arithmetic, Kernel};
 
-/// Writes `bias + dot` to `sums`, `[images][outputs]`.
+/// Writes `bias + dot` to `sums`, `[images][pitch]`; past the outputs a row is left as it is.
 pub(crate) struct RunDot<'a, A: Arithmetic> {
     /// `[images][dwords]`.
     pub(crate) inputs: &'a [u32],
@@ -12,8 +12,10 @@ pub(crate) struct RunDot<'a, A: Arithmetic> {
     pub(crate) weights: &'a [u32],
     /// Of a row of inputs or weights: a multiple of the lanes.
     pub(crate) dwords: usize,
+    pub(crate) outputs: usize,
     /// One an output.
     pub(crate) bias: &'a [A::Sum],
+    pub(crate) pitch: usize,
     pub(crate) sums: &'a mut [A::Sum],
 }
 
@@ -23,13 +25,13 @@ impl<A: Arithmetic> Kernel for RunDot<'_, A> {
     #[inline(always)]
     fn run<S: Set>(self, set: S) {
         let lanes = A::lanes(set);
-        let outputs = self.bias.len();
+        let (dwords, weights, pitch) = (self.dwords, self.weights, self.pitch);
+        let bias = &self.bias[..self.outputs];
         let mut image = 0;
-        for sums in self.sums.chunks_mut(4 * outputs) {
-            let images = sums.len() / outputs;
-            let inputs = &self.inputs[image * self.dwords..(image + images) * self.dwords];
-            let job =
-                Dot { inputs, weights: self.weights, dwords: self.dwords, bias: self.bias, sums };
+        for sums in self.sums.chunks_mut(4 * pitch) {
+            let images = sums.len() / pitch;
+            let inputs = &self.inputs[image * dwords..(image + images) * dwords];
+            let job = Dot { inputs, weights, dwords, bias, pitch, sums };
             match (images, S::REGISTERS >= 32) {
                 (1, false) => job.run::<A::Lanes<S>, 1, 5>(lanes),
                 (1, true) => job.run::<A::Lanes<S>, 1, 10>(lanes),
@@ -46,6 +48,7 @@ struct Dot<'a, T> {
     weights: &'a [u32],
     dwords: usize,
     bias: &'a [T],
+    pitch: usize,
     sums: &'a mut [T],
 }
 
@@ -56,7 +59,7 @@ impl<T: Copy> Dot<'_, T> {
         let outputs = self.bias.len();
         let images = self.inputs.len() / self.dwords;
         assert!(self.dwords.is_multiple_of(L::LANES) && outputs > 0 && images > 0);
-        assert!(self.weights.len() >= outputs * self.dwords && self.sums.len() >= images * outputs);
+        assert!(self.weights.len() >= outputs * self.dwords && self.pitch >= outputs);
         for first in (0..outputs).step_by(O) {
             let mut inputs = [self.inputs.as_ptr(); I];
             let mut weights = [self.weights.as_ptr(); O];
@@ -70,15 +73,18 @@ impl<T: Copy> Dot<'_, T> {
             }
             for i in 0..images {
                 let end = (first + O).min(outputs);
-                let row = &mut self.sums[i * outputs..][first..end];
+                let row = &mut self.sums[i * self.pitch..][first..end];
                 row.copy_from_slice(&self.bias[first..end]);
             }
             for start in (0..self.dwords).step_by(L::CHUNK.saturating_mul(L::LANES)) {
                 let end = self.dwords.min(start.saturating_add(L::CHUNK.saturating_mul(L::LANES)));
                 // SAFETY: `start..end` lies within the rows.
                 let acc = unsafe { block::<L, I, O>(lanes, inputs, weights, start, end) };
-                for i in 0..images.min(I) {
-                    let row = &mut self.sums[i * outputs..(i + 1) * outputs][first..];
+                for i in 0..I {
+                    if i >= images {
+                        break;
+                    }
+                    let row = &mut self.sums[i * self.pitch..][..outputs][first..];
                     for (four, row) in row.chunks_mut(4).enumerate().take(O.div_ceil(4)) {
                         let mut quad = [lanes.zero(); 4];
                         for o in 0..4.min(O - 4 * four) {

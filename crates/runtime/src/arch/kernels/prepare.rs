@@ -13,6 +13,10 @@ pub(crate) struct PlaneShape {
     pub(crate) rows: usize,
     /// Pixels of a row.
     pub(crate) width: usize,
+    /// Of the image's rows and columns, every so many are taken; `rows` and `width` count those.
+    pub(crate) every: [usize; 2],
+    /// Pixels of the image's own rows.
+    pub(crate) image_width: usize,
     /// Channels of a pixel.
     pub(crate) channels: usize,
     /// Channels of a pixel in the plane; past the image's own there is padding.
@@ -32,13 +36,9 @@ impl PlaneShape {
     pub(crate) fn is_plain(&self) -> bool {
         self.first == 0
             && self.repeat == 1
+            && self.every == [1, 1]
             && self.plane_channels == self.channels
             && self.pitch == self.width * self.channels
-    }
-
-    /// Whether every element of the plane comes from the image.
-    fn is_full(&self) -> bool {
-        self.is_plain() && self.len == self.rows * self.pitch
     }
 }
 
@@ -111,29 +111,53 @@ fn rows<T: Copy, P: Copy>(
     zero: P,
     convert: impl Fn(T) -> P + Copy,
 ) {
-    if !shape.is_full() {
-        plane.fill(zero);
-    }
-    let row_len = shape.width * shape.channels;
-    for (y, row) in image.chunks_exact(row_len).enumerate() {
-        let to = &mut plane[shape.first + y * shape.pitch..];
-        if shape.plane_channels == shape.channels && shape.repeat == 1 {
-            for (to, &x) in to[..row_len].iter_mut().zip(row) {
-                *to = convert(x);
+    let row_len = shape.width * shape.plane_channels;
+    let same = shape.plane_channels == shape.channels && shape.repeat == 1;
+    let image_row = shape.image_width * shape.channels;
+    let mut end = 0;
+    let picked = image.chunks_exact(image_row).step_by(shape.every[0]).take(shape.rows);
+    for (y, row) in picked.enumerate() {
+        let start = shape.first + y * shape.pitch;
+        // What lies between the rows, and what their pixels do not fill, is padding.
+        plane[end..start].fill(zero);
+        end = start + row_len;
+        let to = &mut plane[start..end];
+        if same && shape.every[1] == 1 {
+            convert_all(row, to, convert);
+            continue;
+        }
+        let pixels = row.chunks_exact(shape.channels).step_by(shape.every[1]);
+        if same {
+            for (to, pixel) in to.chunks_exact_mut(shape.channels).zip(pixels) {
+                convert_all(pixel, to, convert);
             }
             continue;
         }
-        let pixels = row.chunks_exact(shape.channels);
         for (to, pixel) in to.chunks_exact_mut(shape.plane_channels).zip(pixels) {
+            let (to, rest) = to.split_at_mut(shape.channels * shape.repeat);
+            rest.fill(zero);
             if shape.repeat == 1 {
-                for (to, &x) in to.iter_mut().zip(pixel) {
-                    *to = convert(x);
-                }
+                convert_all(pixel, to, convert);
             } else {
                 for (to, &x) in to.chunks_exact_mut(shape.repeat).zip(pixel) {
                     to.fill(convert(x));
                 }
             }
         }
+    }
+    plane[end..].fill(zero);
+}
+
+/// Blocks of constant length cost no loop of their own where a pixel has few channels.
+#[inline(always)]
+fn convert_all<T: Copy, P: Copy>(from: &[T], to: &mut [P], convert: impl Fn(T) -> P) {
+    let (blocks, rest) = from.as_chunks::<16>();
+    let (to_blocks, to_rest) = to.as_chunks_mut::<16>();
+    for (to, from) in to_blocks.iter_mut().zip(blocks) {
+        // All read before any is written: nothing to prove about aliases.
+        *to = from.map(&convert);
+    }
+    for (to, &x) in to_rest.iter_mut().zip(rest) {
+        *to = convert(x);
     }
 }

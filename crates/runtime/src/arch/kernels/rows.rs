@@ -1,13 +1,13 @@
-//! What becomes of finished sums: pooled, requantized or activated, row by row. Plain loops that LLVM vectorizes for each set.
+//! What becomes of finished sums: pooled, requantized or activated, row by row.
+#![allow(unsafe_code)]
 
 use super::super::Kernel;
-use super::super::lanes::{Set, centred_bounds};
+use super::super::lanes::{Lanes, Reals, Set, centred_bounds};
 use core::ops::Range;
 use penjing_quant::Requantize;
 
-/// 1.5 * 2^23: the low mantissa bits of a sum with it are the rounded integer, so that one addition rounds to nearest even
-/// and converts where `as i32` would have to saturate.
-const MAGIC: f32 = 12_582_912.0;
+/// Lanes of the widest set.
+const MAX_LANES: usize = 16;
 
 /// Pools a row of sums along its columns into another; joins what is there unless it is the window's first row.
 pub(crate) struct Pool<'a, T> {
@@ -55,7 +55,8 @@ impl<T: Copy + PartialOrd> Kernel for Pool<'_, T> {
 pub(crate) struct ToCodes<'a> {
     pub(crate) sums: &'a [i32],
     pub(crate) lanes: usize,
-    /// One a channel.
+    pub(crate) channels: usize,
+    /// One a channel, and whatever up to a whole vector.
     pub(crate) multipliers: &'a [f32],
     /// Its own multiplier is not used.
     pub(crate) rule: Requantize,
@@ -66,26 +67,38 @@ impl Kernel for ToCodes<'_> {
     type Output = ();
 
     #[inline(always)]
-    fn run<S: Set>(self, _: S) {
-        let channels = self.multipliers.len();
-        let rows = self.sums.chunks_exact(self.lanes).zip(self.out.chunks_exact_mut(channels));
-        for (sums, out) in rows {
-            for ((&sum, &multiplier), out) in sums.iter().zip(self.multipliers).zip(out) {
-                *out = code(sum, multiplier, self.rule);
+    fn run<S: Set>(self, set: S) {
+        let reals = set.reals();
+        // Clamping before the rounding equals clamping after it, since the bounds are integers.
+        let (lo, hi) = centred_bounds(self.rule);
+        let (lo, hi) = (reals.splat_real(lo), reals.splat_real(hi));
+        let vector = <S::Reals as Lanes>::LANES;
+        let padded = self.channels.next_multiple_of(vector);
+        assert!(self.lanes >= padded && self.multipliers.len() >= padded, "lanes");
+        let mut left = self.out;
+        for sums in self.sums.chunks_exact(self.lanes) {
+            for channel in (0..self.channels).step_by(vector) {
+                // SAFETY: `padded` sums and multipliers, as asserted.
+                let y = unsafe {
+                    let multiplier = reals.operand(self.multipliers.as_ptr().add(channel).cast());
+                    let y = reals.mul(set.reals_of(sums.as_ptr().add(channel)), multiplier);
+                    reals.min(reals.max(y, lo), hi)
+                };
+                let part = vector.min(self.channels - channel);
+                if left.len() >= vector {
+                    // SAFETY: the rest of the output has room for a vector. What of it is past this position's channels,
+                    // the next position overwrites.
+                    unsafe { set.store_i8(y, self.rule.zero_point, left.as_mut_ptr()) };
+                } else {
+                    let mut codes = [0_i8; MAX_LANES];
+                    // SAFETY: there is room for a vector of any set.
+                    unsafe { set.store_i8(y, self.rule.zero_point, codes.as_mut_ptr()) };
+                    left[..part].copy_from_slice(&codes[..part]);
+                }
+                left = &mut core::mem::take(&mut left)[part..];
             }
         }
     }
-}
-
-/// Clamping before the rounding equals clamping after it, since the bounds are integers; it keeps the magic sum in its domain.
-#[inline(always)]
-pub(crate) fn code(sum: i32, multiplier: f32, rule: Requantize) -> i8 {
-    let (lo, hi) = centred_bounds(rule);
-    let y = sum as f32 * multiplier;
-    let y = if y > lo { y } else { lo };
-    let y = if y < hi { y } else { hi };
-    let bits = (y + MAGIC).to_bits() as i32;
-    bits.wrapping_add(rule.zero_point.wrapping_sub(MAGIC.to_bits() as i32)) as i8
 }
 
 /// f32 sums, `[positions][lanes]`, to reals, `[positions][channels]`, with ReLU if asked: it takes NaN to 0.
@@ -101,15 +114,28 @@ impl Kernel for ToReals<'_> {
     type Output = ();
 
     #[inline(always)]
-    fn run<S: Set>(self, _: S) {
-        let rows = self.sums.chunks_exact(self.lanes).zip(self.out.chunks_exact_mut(self.channels));
-        for (sums, out) in rows {
-            if self.relu {
-                for (out, &sum) in out.iter_mut().zip(sums) {
-                    *out = if sum > 0.0 { sum } else { 0.0 };
+    fn run<S: Set>(self, set: S) {
+        let reals = set.reals();
+        let vector = <S::Reals as Lanes>::LANES;
+        assert!(self.lanes >= self.channels.next_multiple_of(vector), "lanes");
+        let mut left = self.out;
+        for sums in self.sums.chunks_exact(self.lanes) {
+            for channel in (0..self.channels).step_by(vector) {
+                // SAFETY: whole vectors of sums, as asserted.
+                let y = unsafe { reals.operand(sums.as_ptr().add(channel).cast()) };
+                let y = if self.relu { reals.max(y, reals.zero()) } else { y };
+                let part = vector.min(self.channels - channel);
+                if left.len() >= vector {
+                    // SAFETY: the rest of the output has room for a vector. What of it is past this position's channels,
+                    // the next position overwrites.
+                    unsafe { reals.store(y, left.as_mut_ptr()) };
+                } else {
+                    let mut values = [0.0_f32; MAX_LANES];
+                    // SAFETY: there is room for a vector of any set.
+                    unsafe { reals.store(y, values.as_mut_ptr()) };
+                    left[..part].copy_from_slice(&values[..part]);
                 }
-            } else {
-                out.copy_from_slice(&sums[..self.channels]);
+                left = &mut core::mem::take(&mut left)[part..];
             }
         }
     }
@@ -123,21 +149,23 @@ mod tests {
     #[test]
     fn codes_are_quants() {
         let rule = |zero_point, min| Requantize { multiplier: 0.0, zero_point, min, max: 127 };
-        let sums: Vec<i32> =
-            (-40_000..40_000).step_by(7).chain([1 << 24, -(1 << 24), i32::MAX, i32::MIN]).collect();
+        // Three channels of 16 lanes, so that vectors end within a position and at the end.
+        let extremes = [1 << 24, -(1 << 24), i32::MAX, i32::MIN];
+        let sums: Vec<i32> = (-40_000..40_000).step_by(7).chain(extremes).collect();
+        let rows: Vec<i32> =
+            sums.iter().flat_map(|&sum| [[sum; 3].as_slice(), &[0; 13]].concat()).collect();
         for name in Isa::NAMES {
             let Ok(isa) = Isa::from_name(name) else { continue };
             for m in [1e-9_f32, 0.003_906_25, 0.5, 0.001_234_567, 1.0, 3.7, 1e9] {
                 for rule in [rule(0, -128), rule(-128, -128), rule(5, 5), rule(127, -128)] {
-                    let want: Vec<i8> = sums
-                        .iter()
-                        .map(|&sum| Requantize { multiplier: m, ..rule }.apply(sum) as i8)
-                        .collect();
-                    let (mut out, multipliers) = (vec![0; sums.len()], vec![m; sums.len()]);
+                    let code = |&sum: &i32| Requantize { multiplier: m, ..rule }.apply(sum) as i8;
+                    let want: Vec<i8> = sums.iter().flat_map(|sum| [code(sum); 3]).collect();
+                    let mut out = vec![0; want.len()];
                     isa.dispatch(ToCodes {
-                        sums: &sums,
-                        lanes: sums.len(),
-                        multipliers: &multipliers,
+                        sums: &rows,
+                        lanes: 16,
+                        channels: 3,
+                        multipliers: &[m; 16],
                         rule,
                         out: &mut out,
                     });

@@ -50,6 +50,21 @@ impl Set for Avx2 {
             _mm_storeu_si128(to.cast(), _mm256_castsi256_si128(x));
         }
     }
+    #[inline(always)]
+    unsafe fn reals_of(self, from: *const i32) -> __m256 {
+        // SAFETY: `self` proves AVX2; the caller lends 8 elements.
+        unsafe { _mm256_cvtepi32_ps(_mm256_loadu_si256(from.cast())) }
+    }
+    #[inline(always)]
+    unsafe fn store_i8(self, x: __m256, zero_point: i32, to: *mut i8) {
+        // SAFETY: `self` proves AVX2; the caller lends 8 bytes.
+        unsafe {
+            let q = _mm256_cvtps_epi32(x);
+            let q = _mm_packs_epi32(_mm256_castsi256_si128(q), _mm256_extracti128_si256::<1>(q));
+            let q = _mm_add_epi16(q, _mm_set1_epi16(zero_point as i16));
+            _mm_storel_epi64(to.cast(), _mm_packs_epi16(q, q));
+        }
+    }
     const PATCHES: Option<Products> = Some(Products::Pairs);
     #[inline(always)]
     fn patches(self, job: Patches<'_>) {

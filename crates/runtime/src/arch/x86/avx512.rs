@@ -50,6 +50,19 @@ impl Set for Avx512 {
             _mm_storeu_si128(to.cast(), _mm512_cvtepi32_epi8(q));
         }
     }
+    #[inline(always)]
+    unsafe fn reals_of(self, from: *const i32) -> __m512 {
+        // SAFETY: `self` proves AVX-512; the caller lends 16 elements.
+        unsafe { _mm512_cvtepi32_ps(_mm512_loadu_si512(from.cast())) }
+    }
+    #[inline(always)]
+    unsafe fn store_i8(self, x: __m512, zero_point: i32, to: *mut i8) {
+        // SAFETY: `self` proves AVX-512; the caller lends 16 bytes.
+        unsafe {
+            let q = _mm512_add_epi32(_mm512_cvtps_epi32(x), _mm512_set1_epi32(zero_point));
+            _mm_storeu_si128(to.cast(), _mm512_cvtepi32_epi8(q));
+        }
+    }
     const PATCHES: Option<Products> = Some(Products::Quads);
     #[inline(always)]
     fn patches(self, job: Patches<'_>) {

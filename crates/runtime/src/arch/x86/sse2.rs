@@ -49,6 +49,20 @@ impl Set for Sse2 {
             _mm_storel_epi64(to.cast(), _mm_packs_epi32(x, x));
         }
     }
+    #[inline(always)]
+    unsafe fn reals_of(self, from: *const i32) -> __m128 {
+        // SAFETY: `self` proves SSE2; the caller lends 4 elements.
+        unsafe { _mm_cvtepi32_ps(_mm_loadu_si128(from.cast())) }
+    }
+    #[inline(always)]
+    unsafe fn store_i8(self, x: __m128, zero_point: i32, to: *mut i8) {
+        // SAFETY: `self` proves SSE2; the caller lends 4 bytes.
+        unsafe {
+            let q = _mm_cvtps_epi32(x);
+            let q = _mm_add_epi16(_mm_packs_epi32(q, q), _mm_set1_epi16(zero_point as i16));
+            to.cast::<i32>().write_unaligned(_mm_cvtsi128_si32(_mm_packs_epi16(q, q)));
+        }
+    }
     const PATCHES: Option<Products> = Some(Products::Pairs);
     #[inline(always)]
     fn patches(self, job: Patches<'_>) {

@@ -1,5 +1,6 @@
 //! `penjing bench`: time from input buffer to output buffer, measured as shared LiteRT timings are: passes over a slice of
-//! images in batches, the first pass set aside. Kernels are timed one by one elsewhere.
+//! images in batches, the first pass set aside; with `--per-layer` then also passes of their own under the runtime's clock.
+//! Kernels are timed one by one elsewhere.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -8,9 +9,11 @@ use std::time::Instant;
 use anyhow::{Context, Result, ensure};
 use flate2::{Compression, GzBuilder};
 use penjing_dataset::{Which, open_split};
+use penjing_runtime::Profile;
 use serde::Serialize;
 
-use crate::model_file;
+use crate::layers::{self, Layer};
+use crate::model_file::{self, Kind};
 use crate::predict::{self, Classifier};
 
 /// Time a model or checkpoint on the test images of a folder
@@ -40,6 +43,12 @@ pub(crate) struct BenchArgs {
     /// Print one JSON line
     #[arg(long)]
     json: bool,
+    /// Also time every group of ops that runs as one; models on one thread only
+    ///
+    /// These are further passes, as many as --repeats: the clock adds about 30 ns a group and tile (up to 16 images) to
+    /// each, and nothing to the other figures. A group's time is the least of its passes' means.
+    #[arg(long)]
+    per_layer: bool,
 }
 
 /// One line of `--json`. The names up to `gzip_bytes` and `accuracy` are those of the LiteRT script it is compared with.
@@ -65,11 +74,15 @@ struct Measurement {
     /// Whole passes: the first, with every cold cache, and the median of the rest.
     seconds_cold: f64,
     seconds_median: f64,
-    /// Open, check and plan the file, and the first result; microseconds.
+    /// Map, check and plan the file, and run the first batch of `batch` images: the least of 20 fresh loads in a warm
+    /// process; microseconds.
     load_us: f64,
     isa: String,
     version: &'static str,
     host: Host,
+    /// With `--per-layer`: the groups in the order in which they run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    layers: Option<Vec<Layer>>,
 }
 
 /// Where it ran.
@@ -83,6 +96,9 @@ struct Host {
 
 pub(crate) fn run(args: &BenchArgs) -> Result<()> {
     ensure!(args.repeats > 0, "--repeats: expected at least 1, found 0");
+    if args.per_layer {
+        check_per_layer(args)?;
+    }
     let split = open_split(&args.data, Which::Test)?;
     ensure!(!split.is_empty(), "{}: no test images", args.data.display());
     let slice = args.images.unwrap_or(if args.batch > 1 { 1024 } else { 256 }).min(split.len());
@@ -103,6 +119,7 @@ pub(crate) fn run(args: &BenchArgs) -> Result<()> {
     }
     full.sort_by(f64::total_cmp);
     invoke.sort_by(f64::total_cmp);
+    let layers = args.per_layer.then(|| per_layer(args, &mut classifier, slice)).transpose()?;
     let us = |seconds: f64| seconds / slice as f64 * 1e6;
     let predicted = classifier.classify(classifier.count(), args.batch)?;
     let measurement = Measurement {
@@ -125,8 +142,32 @@ pub(crate) fn run(args: &BenchArgs) -> Result<()> {
         isa: classifier.isa(),
         version: env!("CARGO_PKG_VERSION"),
         host: host(),
+        layers,
     };
     print(&measurement, args.json)
+}
+
+/// Groups of ops are the runtime's: a checkpoint has none, and several threads would each have times of their own.
+fn check_per_layer(args: &BenchArgs) -> Result<()> {
+    ensure!(
+        args.threads == 1,
+        "--per-layer: times groups on one thread: expected --threads 1, found {}",
+        args.threads
+    );
+    ensure!(
+        model_file::kind(&args.model)? == Kind::Model,
+        "{}: --per-layer: expected a model (.pnj), found a checkpoint, which has no groups of ops; convert it first",
+        args.model.display()
+    );
+    Ok(())
+}
+
+/// Passes of their own, after those that tell the time of the whole: a clock between groups is not free.
+fn per_layer(args: &BenchArgs, classifier: &mut Classifier, n: usize) -> Result<Vec<Layer>> {
+    let passes = (0..args.repeats)
+        .map(|_| classifier.profile(n, args.batch))
+        .collect::<Result<Vec<Profile>>>()?;
+    layers::layers(&args.model, &passes)
 }
 
 /// Seconds for images `0..n` in batches.
@@ -161,6 +202,9 @@ fn print(m: &Measurement, json: bool) -> Result<()> {
         "accuracy {:.4}; {} bytes, {} gzipped; first result after {:.0} us",
         m.accuracy, m.raw_bytes, m.gzip_bytes, m.load_us
     )?;
+    if let Some(layers) = &m.layers {
+        layers::print(layers, &mut out)?;
+    }
     Ok(())
 }
 

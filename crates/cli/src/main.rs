@@ -8,6 +8,7 @@ mod bench;
 mod convert;
 mod eval;
 mod inspect;
+mod layers;
 mod model_file;
 mod predict;
 mod run;

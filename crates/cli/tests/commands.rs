@@ -79,6 +79,10 @@ fn from_images_to_a_model_that_runs() {
     assert_eq!(of_checkpoint["engine"], "penjing-train");
     assert_eq!(of_checkpoint["accuracy"], line(&checkpoint, &[])["accuracy"]);
 
+    assert!(of_model.get("layers").is_none(), "layers without --per-layer: {of_model}");
+    layers_of_a_model(&model, &data, &report);
+    groups_are_a_models_on_one_thread(&model, &checkpoint, &data);
+
     let done = penjing(&args(&["eval", "--json"], &[("", &model), ("--data", &data)]));
     let eval: serde_json::Value = serde_json::from_str(&stdout(&done)).unwrap();
     assert_eq!(eval["accuracy"], of_model["accuracy"]);
@@ -92,6 +96,70 @@ fn from_images_to_a_model_that_runs() {
     assert_eq!(total, 200);
     let done = penjing(&args(&["eval"], &[("", &checkpoint), ("--data", &data)]));
     assert!(stdout(&done).contains("recall"), "{}", stdout(&done));
+}
+
+/// `bench --per-layer` of SPEC, quantized: its table and its JSON, beside what `inspect` tells of the file.
+fn layers_of_a_model(model: &Path, data: &Path, report: &serde_json::Value) {
+    let bench = |words: &[&str]| {
+        let done = penjing(&args(words, &[("", model), ("--data", data)]));
+        assert!(done.status.success(), "{}", stderr(&done));
+        stdout(&done)
+    };
+    let words = ["bench", "--per-layer", "--repeats", "3", "--batch", "33"];
+    let line = bench(&[&words[..], &["--json"]].concat());
+    let line: serde_json::Value = serde_json::from_str(&line).unwrap();
+    let layers = line["layers"].as_array().unwrap();
+    let of = |field: &str| layers.iter().map(|l| l[field].clone()).collect::<Vec<_>>();
+    assert_eq!(of("name"), ["conv2d+max_pool2d", "fully_connected"], "{line}");
+    assert_eq!(of("macs"), [10 * 10 * 6 * 9, 600], "as {}", report["macs"]);
+    assert_eq!(of("nodes"), [serde_json::json!([0, 1]), serde_json::json!([3, 3])]);
+    let nodes = report["nodes"].as_array().unwrap();
+    let mut us = 0.0;
+    for layer in layers {
+        let last = layer["nodes"][1].as_u64().unwrap() as usize;
+        assert_eq!(layer["shape"], nodes[last]["output"]["shape"], "{layer}");
+        let time = layer["us_per_image"].as_f64().unwrap();
+        assert!(time > 0.0, "{layer}");
+        us += time;
+        let (macs, rate) = (layer["macs"].as_f64().unwrap(), layer["gmac_per_s"].as_f64().unwrap());
+        assert!((rate * time * 1e3 - macs).abs() < 1e-6 * macs, "{layer}");
+    }
+    // no bound on speed: another unit than an image's microseconds would be off by more
+    let whole = line["us_per_image_min"].as_f64().unwrap();
+    assert!((whole / 20.0..whole * 20.0).contains(&us), "{us} in groups, {whole} in all: {line}");
+    let shares: Vec<f64> = layers.iter().map(|l| l["share"].as_f64().unwrap()).collect();
+    assert!((shares.iter().sum::<f64>() - 1.0).abs() < 1e-9, "{shares:?}");
+    for (layer, share) in layers.iter().zip(shares) {
+        assert!((layer["us_per_image"].as_f64().unwrap() / us - share).abs() < 1e-9, "{layer}");
+    }
+
+    let text = bench(&words);
+    let rows: Vec<&str> = text.lines().skip_while(|l| !l.contains("GMAC/s")).skip(2).collect();
+    let (total, rows) = rows.split_last().unwrap();
+    assert_eq!(rows.len(), layers.len(), "{text}");
+    for (row, layer) in rows.iter().zip(layers) {
+        assert!(row.contains(layer["name"].as_str().unwrap()), "{text}");
+    }
+    assert!(total.contains("total") && total.contains("6000"), "{text}");
+    assert!(total.trim_end().ends_with("100.0 %"), "{text}");
+}
+
+/// What `bench --per-layer` turns away before it times anything.
+fn groups_are_a_models_on_one_thread(model: &Path, checkpoint: &Path, data: &Path) {
+    for (threads, path, expected) in [
+        ("0", model, ["--threads 1", "found 0"]),
+        ("2", model, ["--threads 1", "found 2"]),
+        ("1", checkpoint, ["pruned_qat.safetensors", "checkpoint"]),
+    ] {
+        let words = ["bench", "--per-layer", "--threads", threads];
+        let done = penjing(&args(&words, &[("", path), ("--data", data)]));
+        let message = stderr(&done);
+        assert_eq!(done.status.code(), Some(2), "{message}");
+        for word in ["--per-layer"].iter().chain(&expected) {
+            assert!(message.contains(word), "{message:?} should speak of {word:?}");
+        }
+        assert!(stdout(&done).is_empty(), "{}", stdout(&done));
+    }
 }
 
 #[test]

@@ -70,7 +70,8 @@ proptest! {
             images.blank(support::params(case.dtype, 0.02, seed >> 11).zero_point, 3);
         }
         if case.dtype != DataType::F32 {
-            return Ok(conforms_on(&model, &images, 0.0));
+            conforms_on(&model, &images, 0.0);
+            return Ok(());
         }
         for &isa in support::instruction_sets() {
             let found = support::run(&mut support::session_on(&model, isa, 1), &model, &images, 3);
@@ -123,6 +124,27 @@ proptest! {
         let input = support::input_value(dtype, [1, len].into(), params);
         let nodes = vec![Node::new(Op::Dequantize, None)];
         conforms(&Spec { inputs: vec![input], nodes, ..Spec::default() }, PackingChoice::Auto, seed, 0.0);
+    }
+}
+
+/// A 1x1 kernel with a stride reads some pixels only; behind the image it reads padding.
+#[test]
+fn strided_1x1_kernels_read_what_is_there() {
+    for dtype in TYPES {
+        for (size, stride, behind) in [(1, 2, 3), (5, 2, 0), (5, 3, 2), (7, 2, 4), (6, 4, 1)] {
+            let case = support::ConvCase {
+                dtype,
+                input: [size, size + 1, 6],
+                kernel: [1, 1],
+                out_channels: 9,
+                stride: [stride, stride],
+                dilation: [1, 1],
+                pads: [0, behind, 0, behind],
+                pool: None,
+                seed: u64::from(size) * 77 + 5,
+            };
+            conforms(&case.spec().unwrap(), PackingChoice::Auto, 3, 1.0);
+        }
     }
 }
 

@@ -16,7 +16,7 @@ use crate::files;
 
 const BATCH: usize = 32;
 /// As often as `penjing bench` opens its model anew.
-const LOADS: usize = 5;
+const LOADS: usize = 20;
 
 /// The figures so far, two programs and two types.
 pub(super) struct Starts {

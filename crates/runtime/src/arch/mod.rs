@@ -228,6 +228,7 @@ pub(crate) fn clip_window(start: usize, pad: usize, window: usize, len: usize) -
 #[cfg(test)]
 mod tests {
     use super::*;
+    use kernels::rows::ToReals;
 
     #[test]
     fn an_unknown_set_names_the_choices() {
@@ -240,5 +241,22 @@ mod tests {
         }
         assert!(Isa::from_variable(Some("portable".into())).is_ok());
         assert!(Isa::from_variable(Some("Portable ".into())).is_err());
+    }
+
+    #[test]
+    fn relu_takes_nan_to_zero_on_every_set() {
+        let mut sums = [1.0; 16];
+        sums[..5].copy_from_slice(&[f32::NAN, -1.0, f32::INFINITY, -f32::NAN, f32::NEG_INFINITY]);
+        for isa in Isa::available() {
+            let mut out = [7.0; 5];
+            isa.dispatch(ToReals {
+                sums: &sums,
+                lanes: 16,
+                channels: 5,
+                relu: true,
+                out: &mut out,
+            });
+            assert_eq!(out, [0.0, 0.0, f32::INFINITY, 0.0, 0.0], "{isa}");
+        }
     }
 }

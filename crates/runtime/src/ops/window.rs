@@ -81,7 +81,10 @@ impl Window {
         if self.kernel != [1, 1] || self.stride == [1, 1] || self.pad != [0, 0] {
             return None;
         }
-        let window = Self { input: self.output, stride: [1, 1], ..self.clone() };
+        // Padding behind the image adds outputs that read no pixel.
+        let pixels = |axis: usize| self.input[axis].div_ceil(self.stride[axis]);
+        let input = [0, 1].map(|axis| self.output[axis].min(pixels(axis)));
+        let window = Self { input, stride: [1, 1], ..self.clone() };
         let plane = window.plane(self.channels, 1, slack);
         Some((window, PlaneShape { every: self.stride, image_width: self.input[1], ..plane }))
     }

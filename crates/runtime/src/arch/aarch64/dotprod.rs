@@ -44,12 +44,18 @@ impl Set for Dotprod {
     }
     #[inline(always)]
     unsafe fn store_codes(self, x: float32x4_t, shift: i32, to: *mut u8) {
-        // SAFETY: `self` proves NEON; the caller lends 4 bytes.
-        unsafe {
-            let q = vmovn_s32(vaddq_s32(vcvtnq_s32_f32(x), vdupq_n_s32(shift)));
-            let q = vreinterpret_u32_s8(vmovn_s16(vcombine_s16(q, q)));
-            to.cast::<u32>().write_unaligned(vget_lane_u32::<0>(q));
-        }
+        // SAFETY: the caller lends 4 bytes, and these codes are i8.
+        unsafe { self.0.store_i8(x, shift, to.cast()) }
+    }
+    #[inline(always)]
+    unsafe fn reals_of(self, from: *const i32) -> float32x4_t {
+        // SAFETY: the caller lends 4 elements.
+        unsafe { self.0.reals_of(from) }
+    }
+    #[inline(always)]
+    unsafe fn store_i8(self, x: float32x4_t, zero_point: i32, to: *mut i8) {
+        // SAFETY: the caller lends 4 bytes.
+        unsafe { self.0.store_i8(x, zero_point, to) }
     }
     const PATCHES: Option<Products> = Some(Products::Quads);
     #[inline(always)]

@@ -47,6 +47,20 @@ impl Set for Neon {
         // SAFETY: `self` proves NEON; the caller lends 8 bytes.
         unsafe { vst1_s16(to.cast(), vmovn_s32(vcvtnq_s32_f32(x))) }
     }
+    #[inline(always)]
+    unsafe fn reals_of(self, from: *const i32) -> float32x4_t {
+        // SAFETY: `self` proves NEON; the caller lends 4 elements.
+        unsafe { vcvtq_f32_s32(vld1q_s32(from)) }
+    }
+    #[inline(always)]
+    unsafe fn store_i8(self, x: float32x4_t, zero_point: i32, to: *mut i8) {
+        // SAFETY: `self` proves NEON; the caller lends 4 bytes.
+        unsafe {
+            let q = vmovn_s32(vaddq_s32(vcvtnq_s32_f32(x), vdupq_n_s32(zero_point)));
+            let q = vreinterpret_u32_s8(vmovn_s16(vcombine_s16(q, q)));
+            to.cast::<u32>().write_unaligned(vget_lane_u32::<0>(q));
+        }
+    }
     const PATCHES: Option<Products> = Some(Products::Pairs);
     #[inline(always)]
     fn patches(self, job: Patches<'_>) {

@@ -85,12 +85,15 @@ impl FullyConnected {
             first: 0,
             len: dwords * per_dword,
         });
-        let place = |feature: usize| planar.map_or(feature, |planar| planar.place(feature));
+        // Once a feature, not once a weight: it divides.
+        let places: Vec<(usize, usize)> = (0..features)
+            .map(|feature| planar.map_or(feature, |planar| planar.place(feature)))
+            .map(|place| (place / per_dword, place % per_dword))
+            .collect();
         let rows = if along_features { outputs } else { lanes };
         let mut weights = Weights::zeroed(rows * dwords, codes);
         operand::each_weight(&op.weights, |output, feature, weight| {
-            let place = place(feature);
-            let (dword, part) = (place / per_dword, place % per_dword);
+            let (dword, part) = places[feature];
             let width = tile * traits.lanes;
             let at = if along_features {
                 output * dwords + dword

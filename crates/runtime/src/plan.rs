@@ -35,6 +35,17 @@ pub struct Plan {
     pub(crate) scratch: usize,
 }
 
+/// What a group is, whoever runs it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GroupInfo {
+    /// The file's nodes that the group does.
+    pub nodes: Range<usize>,
+    /// What it does, such as `conv2d+max_pool2d`.
+    pub name: &'static str,
+    /// Multiplications of an input by a weight, an image; padding counts.
+    pub macs: u64,
+}
+
 /// One image of a graph input.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Port {
@@ -98,7 +109,10 @@ impl Plan {
         let mut planar: Option<Planar> = None;
         for (index, shape) in shapes.iter().enumerate() {
             let next = shapes.get(index + 1).filter(|next| values.feeds(shape, next));
-            let made = make_op(shape, Planning { isa, images }, planar.take(), next.is_some())?;
+            let ty = &shape.last().output.ty;
+            let output_bytes = image_len(ty) as u64 * ty.dtype.size() as u64;
+            let planning = Planning { isa, images, max_bytes: max_arena_bytes, output_bytes };
+            let made = make_op(shape, planning, planar.take(), next.is_some())?;
             planar = made.planar;
             let output = allocator.place(shape, planar.as_ref());
             let input = allocator.slot(values.root[usize::from(shape.first.input.id)]);
@@ -106,7 +120,7 @@ impl Plan {
             plan.arena = allocator.size;
             let nodes = shape.first.index..shape.last().index + 1;
             plan.groups.push(Group { op: made.op, input, output, nodes });
-            plan.within(max_arena_bytes)?;
+            within(plan.arena_bytes(), max_arena_bytes)?;
         }
         let output = |id: u16| allocator.slot(values.root[usize::from(id)]);
         plan.outputs = model.outputs().map(output).collect();
@@ -119,10 +133,18 @@ impl Plan {
         self.arena as u64 * self.images as u64 + self.scratch as u64
     }
 
-    fn within(&self, limit: u64) -> Result<(), Error> {
-        let needed = self.arena_bytes();
-        if needed > limit { Err(Error::ArenaTooLarge { needed, limit }) } else { Ok(()) }
+    /// The groups in the order in which they run.
+    pub fn groups(&self) -> impl ExactSizeIterator<Item = GroupInfo> {
+        self.groups.iter().map(|group| GroupInfo {
+            nodes: group.nodes.clone(),
+            name: group.op.name(),
+            macs: group.op.macs(),
+        })
     }
+}
+
+fn within(needed: u64, limit: u64) -> Result<(), Error> {
+    if needed > limit { Err(Error::ArenaTooLarge { needed, limit }) } else { Ok(()) }
 }
 
 /// Elements of one image; the check has seen that the batch is 1 and that a u32 holds the product.
@@ -319,6 +341,7 @@ fn make_op(
     let failed = |failure| match failure {
         Failure::Rank => unsupported("a tensor of this rank"),
         Failure::TooLarge => unsupported("an image of more than 4 GiB"),
+        Failure::Memory(needed) => Error::ArenaTooLarge { needed, limit: planning.max_bytes },
         Failure::Packing(source) => Error::Weights { node, source },
     };
     let params = |ty: &TensorType| ty.quantization.ok_or(unsupported("integers without a scale"));

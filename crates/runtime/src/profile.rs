@@ -1,7 +1,7 @@
 //! Where the time goes: seconds and multiplications of every group of ops that runs as one. It measures; it prints nothing.
 
 use crate::exec::Trace;
-use crate::plan::Plan;
+use crate::plan::{GroupInfo, Plan};
 use core::ops::Range;
 use std::time::Instant;
 
@@ -29,10 +29,10 @@ pub struct Profile {
 
 impl Profile {
     pub(crate) fn new(plan: &Plan) -> Self {
-        let groups = plan.groups.iter().map(|group| GroupProfile {
-            nodes: group.nodes.clone(),
-            name: group.op.name(),
-            macs: group.op.macs(),
+        let groups = plan.groups().map(|GroupInfo { nodes, name, macs }| GroupProfile {
+            nodes,
+            name,
+            macs,
             seconds: 0.0,
             images: 0,
         });

@@ -3,7 +3,7 @@
 use crate::arch::Isa;
 use crate::error::{Error, Port, RunError};
 use crate::exec::Worker;
-use crate::plan::Plan;
+use crate::plan::{GroupInfo, Plan};
 #[cfg(feature = "std")]
 use crate::profile::Profile;
 use crate::storage::Model;
@@ -109,6 +109,11 @@ impl Session {
         }
         self.worker.run(&self.plan, inputs, outputs, 0..batch, &mut ());
         Ok(())
+    }
+
+    /// What runs as one, in order.
+    pub fn groups(&self) -> impl ExactSizeIterator<Item = GroupInfo> {
+        self.plan.groups()
     }
 
     /// An empty profile of this session's groups.

@@ -119,6 +119,29 @@ fn a_small_file_cannot_ask_for_much_memory() {
     assert!(needed > 18_002 * 18_002 * 4 && limit == 1 << 30, "{needed} {limit}");
 }
 
+/// What a pool behind it leaves small is refused by its own size, before any table of it is made.
+#[test]
+fn a_pool_hides_no_large_convolution() {
+    let case = support::ConvCase {
+        dtype: DataType::U8,
+        input: [1, 1, 1],
+        kernel: [1, 1],
+        out_channels: 1,
+        stride: [1, 1],
+        dilation: [1, 1],
+        pads: [30_000; 4],
+        pool: Some(([60_001, 60_001], [60_001, 60_001], [0; 4])),
+        seed: 0xe2,
+    };
+    let model = support::model(&case.spec().unwrap(), PackingChoice::Auto);
+    for &isa in support::instruction_sets() {
+        let options = SessionOptions { isa: Some(isa), ..SessionOptions::default() };
+        let found = Session::new(&model, options).unwrap_err();
+        let Error::ArenaTooLarge { needed, limit } = found else { panic!("{found}") };
+        assert!(needed > 60_001 * 60_001 * 4 && limit == 1 << 30, "{needed} {limit}");
+    }
+}
+
 #[test]
 fn arena_bytes_count_what_lives_at_once() {
     // Two quantize ops in a row through a dequantize: the first codes are gone when the second are made.

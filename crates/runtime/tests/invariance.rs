@@ -67,7 +67,7 @@ fn the_articles_network() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 40, ..ProptestConfig::default() })]
 
     #[test]
     fn any_dense_layer(dtype in 0..3_usize, features in 1..300_u32, out in 1..40_u32, seed: u64) {

@@ -3,6 +3,18 @@
 //! A set is chosen once, when a session is planned. Kernels (`kernels`) are written once over the vectors of `lanes`, which
 //! each set's own file implements; loops over geometry live in `ops`.
 
+/// Methods whose body is one expression of intrinsics.
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+macro_rules! instructions {
+    ($(fn $name:ident($($arg:ident: $ty:ty),*) -> $out:ty { $body:expr })*) => { $(
+        #[inline(always)]
+        fn $name(self $(, $arg: $ty)*) -> $out {
+            // SAFETY: `self` proves that the processor has the instructions.
+            unsafe { $body }
+        }
+    )* };
+}
+
 #[cfg(target_arch = "aarch64")]
 mod aarch64;
 pub(crate) mod kernels;

@@ -6,7 +6,7 @@
 use super::max_pool2d::MaxPool2d;
 use super::sums::{self, Quantization, Sums, Weighted, image_of, place_of};
 use super::window::Window;
-use super::{Planning, mismatch};
+use super::{Failure, Planning, mismatch};
 use crate::arch::kernels::conv::{Gather, Product, RunProduct};
 use crate::arch::kernels::prepare::{PlaneShape, Prepare, shift};
 use crate::arch::kernels::rows::{Pool, PoolRow};
@@ -47,10 +47,10 @@ impl Conv2d {
         op: &Attributes<'_>,
         input: &TensorType,
         output: &TensorType,
-    ) -> Result<Self, super::Failure> {
+    ) -> Result<Self, Failure> {
         let shapes = [input.shape, op.weights.shape, output.shape];
         let window = Window::new(shapes, op.stride, op.dilation, op.padding);
-        let mut window = window.ok_or(super::Failure::Rank)?;
+        let mut window = window.ok_or(Failure::Rank)?;
         let traits = planning.isa.traits();
         let quantization = Quantization::of(input, output);
         let tile = tile(window.out_channels, traits.lanes, traits.registers);
@@ -78,8 +78,8 @@ impl Conv2d {
         if let Some(picked) = window.picked(slack).filter(|_| !raw) {
             (window, plane) = picked;
         }
-        let (gather, taps) =
-            window.gather(&plane, codes.bytes()).ok_or(super::Failure::TooLarge)?;
+        planning.within(window.bytes(&plane, codes.bytes()))?;
+        let (gather, taps) = window.gather(&plane, codes.bytes()).ok_or(Failure::TooLarge)?;
         let dwords = gather.dwords();
         let mut weights = Weights::zeroed(dwords * lanes, codes);
         operand::each_weight(&op.weights, |channel, tap, weight| {
@@ -153,17 +153,13 @@ impl Conv2d {
             match (&self.sums, place_of(&mut output, image, images)) {
                 (Sums::Reals { bias, relu }, Output::F32(mut out)) => {
                     self.rows::<Floats>(isa, plane, bias, scratch, |sums| {
-                        let len = sums.len() / self.lanes * channels;
-                        let (to, rest) = core::mem::take(&mut out).split_at_mut(len);
-                        out = rest;
+                        let to = sums::next(&mut out, sums.len() / self.lanes * channels);
                         sums::reals(isa, sums, self.lanes, channels, *relu, to);
                     });
                 }
                 (Sums::Codes { bias, to: rule, .. }, Output::I8(mut out)) => {
                     self.rows::<Integers>(isa, plane, bias, scratch, |sums| {
-                        let len = sums.len() / self.lanes * channels;
-                        let (to, rest) = core::mem::take(&mut out).split_at_mut(len);
-                        out = rest;
+                        let to = sums::next(&mut out, sums.len() / self.lanes * channels);
                         sums::codes(isa, sums, self.lanes, channels, rule, to);
                     });
                 }

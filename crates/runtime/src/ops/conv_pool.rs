@@ -111,6 +111,7 @@ impl ConvPool {
         let plane = (rows * pitch).max(lanes + pitch + 2).next_multiple_of(16);
         let parity = Parity { image: window.input, pad: window.pad, pitch, plane, groups };
         let codes = sums.codes(traits.codes);
+        planning.within(20 * plane as u64 + 4 * channels as u64 * lanes as u64)?;
         let layout = Planar { size, channels, pitch, lanes, codes };
         let mask = mask(&layout);
         let macs = (window.positions() * channels * 9) as u64;

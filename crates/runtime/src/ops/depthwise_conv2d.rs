@@ -50,6 +50,7 @@ impl DepthwiseConv2d {
             Weighted { weights: &op.weights, bias: op.bias.as_ref(), activation: op.activation };
         let sums = Sums::new(weighted, quantization, channels, lanes)?;
         let plane = window.plane(lanes, channels / window.channels, 0);
+        planning.within(window.bytes(&plane, 4))?;
         let [kernel_h, kernel_w] = window.kernel;
         let mut offsets = Vec::with_capacity(kernel_h * kernel_w);
         for r in 0..kernel_h {
@@ -58,7 +59,7 @@ impl DepthwiseConv2d {
                 offsets.push(4 * at);
             }
         }
-        let gather = Gather::new(&window.bases(&plane, 4), &offsets).ok_or(Failure::TooLarge)?;
+        let gather = Gather::new(window.bases(&plane, 4), &offsets).ok_or(Failure::TooLarge)?;
         let mut weights = Weights::zeroed(offsets.len() * lanes, Codes::F32);
         operand::each_weight(&op.weights, |_, at, weight| {
             weights.put(at / channels * lanes + at % channels, 0, weight);
@@ -112,17 +113,13 @@ impl DepthwiseConv2d {
             match (&self.sums, place_of(&mut output, index, images)) {
                 (Sums::Reals { bias, relu }, Output::F32(mut out)) => {
                     self.rows::<RealSums>(isa, plane, bias, scratch, |sums, channels| {
-                        let len = sums.len() / self.lanes * channels;
-                        let (to, rest) = core::mem::take(&mut out).split_at_mut(len);
-                        out = rest;
+                        let to = sums::next(&mut out, sums.len() / self.lanes * channels);
                         sums::reals(isa, sums, self.lanes, channels, *relu, to);
                     });
                 }
                 (Sums::Codes { bias, to: rule, .. }, Output::I8(mut out)) => {
                     self.rows::<IntegerSums>(isa, plane, bias, scratch, |sums, channels| {
-                        let len = sums.len() / self.lanes * channels;
-                        let (to, rest) = core::mem::take(&mut out).split_at_mut(len);
-                        out = rest;
+                        let to = sums::next(&mut out, sums.len() / self.lanes * channels);
                         sums::codes(isa, sums, self.lanes, channels, rule, to);
                     });
                 }

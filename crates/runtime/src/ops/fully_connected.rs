@@ -105,9 +105,9 @@ impl FullyConnected {
         let path = if along_features {
             Path::Features { dwords }
         } else {
-            let bases: Vec<usize> = (0..planning.images).map(|i| i * dwords * 4).collect();
+            let bases = (0..planning.images).map(|i| i * dwords * 4);
             let offsets: Vec<usize> = (0..dwords).map(|k| k * 4).collect();
-            let gather = Gather::new(&bases, &offsets).ok_or(Failure::TooLarge)?;
+            let gather = Gather::new(bases, &offsets).ok_or(Failure::TooLarge)?;
             Path::Outputs { gather, tile }
         };
         Ok(Self { features, outputs, plane, codes, path, weights, sums, lanes })

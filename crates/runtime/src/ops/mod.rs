@@ -34,6 +34,19 @@ pub(crate) struct Planning {
     pub(crate) isa: Isa,
     /// The most images that it will run on at once.
     pub(crate) images: usize,
+    /// The most bytes that the memory of one image may take.
+    pub(crate) max_bytes: u64,
+    /// Bytes of one image of the result.
+    pub(crate) output_bytes: u64,
+}
+
+impl Planning {
+    /// Refuses an op whose result and `own` bytes, for planes and tables, exceed what is granted, before any of it is taken: a
+    /// small file may ask for much.
+    pub(crate) fn within(self, own: u64) -> Result<(), Failure> {
+        let needed = self.output_bytes.saturating_add(own);
+        if needed > self.max_bytes { Err(Failure::Memory(needed)) } else { Ok(()) }
+    }
 }
 
 /// Why an op cannot be planned.
@@ -43,6 +56,8 @@ pub(crate) enum Failure {
     Rank,
     /// An address would not fit in 32 bits.
     TooLarge,
+    /// An image's plane and the tables over it would take so many bytes, more than granted.
+    Memory(u64),
     Packing(PackingError),
 }
 

@@ -142,3 +142,10 @@ pub(crate) fn place_of<'a>(output: &'a mut Output<'_>, index: usize, images: usi
     let len = output.len() / images;
     output.reborrow().part(index * len..(index + 1) * len)
 }
+
+/// Cuts the places of the next `len` elements off the front.
+pub(crate) fn next<'a, T>(left: &mut &'a mut [T], len: usize) -> &'a mut [T] {
+    let (front, rest) = core::mem::take(left).split_at_mut(len);
+    *left = rest;
+    front
+}

@@ -89,13 +89,16 @@ impl Window {
         Some((window, PlaneShape { every: self.stride, image_width: self.input[1], ..plane }))
     }
 
-    /// The first tap's byte for every output position.
-    pub(crate) fn bases(&self, plane: &PlaneShape, bytes: usize) -> Vec<usize> {
+    /// The first tap's byte for every output position, row by row.
+    pub(crate) fn bases(&self, plane: &PlaneShape, bytes: usize) -> impl Iterator<Item = usize> {
         let step = [self.stride[0] * plane.pitch, self.stride[1] * plane.plane_channels];
         let columns = self.output[1];
-        (0..self.positions())
-            .map(|p| (p / columns * step[0] + p % columns * step[1]) * bytes)
-            .collect()
+        (0..self.positions()).map(move |p| (p / columns * step[0] + p % columns * step[1]) * bytes)
+    }
+
+    /// Bytes of a plane and of the table of its positions.
+    pub(crate) fn bytes(&self, plane: &PlaneShape, element: usize) -> u64 {
+        plane.len as u64 * element as u64 + self.positions() as u64 * 4
     }
 
     /// The runs of taps that lie side by side in a plane: (first tap of the kernel in row-major order, taps, elements from the
@@ -134,6 +137,6 @@ impl Window {
                 taps.push((offsets.len() - 1, tap % per_dword));
             }
         }
-        Gather::new(&self.bases(plane, bytes), &offsets).map(|gather| (gather, taps))
+        Gather::new(self.bases(plane, bytes), &offsets).map(|gather| (gather, taps))
     }
 }

@@ -13,16 +13,5 @@ macro_rules! has {
     };
 }
 
-/// Methods whose body is one expression of intrinsics.
-macro_rules! instructions {
-    ($(fn $name:ident($($arg:ident: $ty:ty),*) -> $out:ty { $body:expr })*) => { $(
-        #[inline(always)]
-        fn $name(self $(, $arg: $ty)*) -> $out {
-            // SAFETY: `self` proves that the processor has the instructions.
-            unsafe { $body }
-        }
-    )* };
-}
-
 pub(super) mod dotprod;
 pub(super) mod neon;

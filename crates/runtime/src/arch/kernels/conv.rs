@@ -18,12 +18,18 @@ pub(crate) struct Gather {
 
 impl Gather {
     /// `None` where an address exceeds 32 bits, or bases do not rise.
-    pub(crate) fn new(bases: &[usize], offsets: &[usize]) -> Option<Self> {
+    pub(crate) fn new(bases: impl Iterator<Item = usize>, offsets: &[usize]) -> Option<Self> {
         let reach = offsets.iter().copied().max().unwrap_or(0);
-        let end = bases.last().copied().unwrap_or(0).checked_add(reach)?.checked_add(4)?;
-        u32::try_from(end).ok()?;
-        let narrow = |of: &[usize]| of.iter().map(|&x| x as u32).collect();
-        bases.is_sorted().then(|| Self { bases: narrow(bases), offsets: narrow(offsets), reach })
+        let mut narrow = Vec::with_capacity(bases.size_hint().0);
+        let mut last = 0;
+        for base in bases {
+            let base = u32::try_from(base).ok().filter(|&base| base >= last)?;
+            narrow.push(base);
+            last = base;
+        }
+        u32::try_from((last as usize).checked_add(reach)?.checked_add(4)?).ok()?;
+        // No offset exceeds `reach`, which the line above has seen to fit.
+        Some(Self { bases: narrow, offsets: offsets.iter().map(|&x| x as u32).collect(), reach })
     }
 
     /// The byte before which the reads of these positions end.

@@ -131,13 +131,15 @@ proptest! {
 #[test]
 fn strided_1x1_kernels_read_what_is_there() {
     for dtype in TYPES {
-        for (size, stride, behind) in [(1, 2, 3), (5, 2, 0), (5, 3, 2), (7, 2, 4), (6, 4, 1)] {
+        for (size, stride, behind) in
+            [(1, [2, 1], 3), (5, [2, 2], 0), (5, [1, 3], 2), (7, [2, 1], 4), (6, [4, 4], 1)]
+        {
             let case = support::ConvCase {
                 dtype,
                 input: [size, size + 1, 6],
                 kernel: [1, 1],
                 out_channels: 9,
-                stride: [stride, stride],
+                stride,
                 dilation: [1, 1],
                 pads: [0, behind, 0, behind],
                 pool: None,

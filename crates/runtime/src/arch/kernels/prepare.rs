@@ -151,6 +151,7 @@ fn rows<T: Copy, P: Copy>(
 /// Blocks of constant length cost no loop of their own where a pixel has few channels.
 #[inline(always)]
 fn convert_all<T: Copy, P: Copy>(from: &[T], to: &mut [P], convert: impl Fn(T) -> P) {
+    debug_assert_eq!(from.len(), to.len(), "blocks of both are paired");
     let (blocks, rest) = from.as_chunks::<16>();
     let (to_blocks, to_rest) = to.as_chunks_mut::<16>();
     for (to, from) in to_blocks.iter_mut().zip(blocks) {

@@ -95,7 +95,7 @@ pub(crate) trait Lanes: Copy {
 
     fn zero(self) -> Self::V;
     /// # Safety
-    /// `LANES` dwords can be read at `from`.
+    /// `LANES` dwords can be read at `from`, at any alignment.
     unsafe fn operand(self, from: *const u32) -> Self::W;
     /// # Safety
     /// 4 bytes can be read at `from`, at any alignment.

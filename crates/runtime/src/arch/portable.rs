@@ -150,7 +150,7 @@ impl Lanes for Portable {
     #[inline(always)]
     unsafe fn operand(self, from: *const u32) -> [f32; LANES] {
         // SAFETY: the caller lends 4 dwords.
-        unsafe { from.cast::<[f32; LANES]>().read() }
+        unsafe { from.cast::<[f32; LANES]>().read_unaligned() }
     }
     #[inline(always)]
     unsafe fn splat(self, from: *const u8) -> [f32; LANES] {

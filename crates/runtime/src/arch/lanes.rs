@@ -169,6 +169,8 @@ pub(crate) trait Reals: Lanes<Sum = f32, V = Self::R, W = Self::R> {
     fn and(self, a: Self::R, b: Self::R) -> Self::R;
     /// Bitwise or.
     fn or(self, a: Self::R, b: Self::R) -> Self::R;
+    /// What lies at the even and at the odd places of `a` followed by `b`.
+    fn unzip(self, a: Self::R, b: Self::R) -> [Self::R; 2];
     /// Writes `base + sums` to `to`, where the sums are integers.
     ///
     /// # Safety

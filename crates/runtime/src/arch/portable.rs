@@ -236,6 +236,10 @@ impl Reals for Portable {
         from_fn(|l| f32::from_bits(a[l].to_bits() | b[l].to_bits()))
     }
     #[inline(always)]
+    fn unzip(self, a: [f32; LANES], b: [f32; LANES]) -> [[f32; LANES]; 2] {
+        [[a[0], a[2], b[0], b[2]], [a[1], a[3], b[1], b[3]]]
+    }
+    #[inline(always)]
     fn is_zero(self, a: [f32; LANES]) -> bool {
         a.iter().fold(0, |bits, x| bits | x.to_bits()) == 0
     }

@@ -12,6 +12,7 @@ pub(crate) mod max_pool2d;
 mod sums;
 mod window;
 
+use self::elementwise::{Dequantize, Quantize};
 use crate::arch::Isa;
 use crate::tensor::{Input, Output};
 use alloc::boxed::Box;
@@ -83,8 +84,8 @@ impl Op {
             Op::DepthwiseConv2d(op) => op.run(isa, input, output, images, scratch),
             Op::MaxPool2d(op) => op.run(isa, input, output, images),
             Op::FullyConnected(op) => op.run(isa, input, output, images, scratch),
-            Op::Quantize(params) => elementwise::quantize(*params, input, output),
-            Op::Dequantize(params) => elementwise::dequantize(*params, input, output),
+            Op::Quantize(params) => isa.dispatch(Quantize { params: *params, input, output }),
+            Op::Dequantize(params) => isa.dispatch(Dequantize { params: *params, input, output }),
         }
     }
 

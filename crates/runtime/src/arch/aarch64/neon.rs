@@ -234,6 +234,9 @@ impl Reals for Neon {
         fn or(a: float32x4_t, b: float32x4_t) -> float32x4_t {
             vreinterpretq_f32_u32(vorrq_u32(bits(a), bits(b)))
         }
+        fn unzip(a: float32x4_t, b: float32x4_t) -> [float32x4_t; 2] {
+            [vuzp1q_f32(a, b), vuzp2q_f32(a, b)]
+        }
         fn is_zero(a: float32x4_t) -> bool { vmaxvq_u32(bits(a)) == 0 }
     }
 

@@ -3,6 +3,7 @@
 
 use super::super::lanes::{Lanes, Set};
 use super::super::{Arithmetic, Kernel};
+use core::ops::Range;
 
 /// Writes `bias + dot` to `sums`, `[images][pitch]`; past the outputs a row is left as it is.
 pub(crate) struct RunDot<'a, A: Arithmetic> {
@@ -27,39 +28,69 @@ impl<A: Arithmetic> Kernel for RunDot<'_, A> {
         let lanes = A::lanes(set);
         let (dwords, weights, pitch) = (self.dwords, self.weights, self.pitch);
         let bias = &self.bias[..self.outputs];
-        let mut image = 0;
-        for sums in self.sums.chunks_mut(4 * pitch) {
-            let images = sums.len() / pitch;
-            let inputs = &self.inputs[image * dwords..(image + images) * dwords];
-            let job = Dot { inputs, weights, dwords, bias, pitch, sums };
-            match (images, S::REGISTERS >= 32) {
-                (1, false) => job.run::<A::Lanes<S>, 1, 5>(lanes),
-                (1, true) => job.run::<A::Lanes<S>, 1, 10>(lanes),
-                (_, false) => job.run::<A::Lanes<S>, 4, 2>(lanes),
-                (_, true) => job.run::<A::Lanes<S>, 4, 5>(lanes),
+        let width = <A::Lanes<S> as Lanes>::LANES;
+        let limit =
+            chunk(self.outputs, width).min(<A::Lanes<S> as Lanes>::CHUNK.saturating_mul(width));
+        let chunk = dwords.div_ceil(dwords.div_ceil(limit)).next_multiple_of(width);
+        for sums in self.sums.chunks_mut(pitch) {
+            sums[..bias.len()].copy_from_slice(bias);
+        }
+        for start in (0..dwords).step_by(chunk) {
+            let range = start..dwords.min(start + chunk);
+            let mut image = 0;
+            let at_once = if S::REGISTERS >= 32 { 4 } else { 2 };
+            for sums in self.sums.chunks_mut(at_once * pitch) {
+                let images = sums.len() / pitch;
+                let inputs = &self.inputs[image * dwords..(image + images) * dwords];
+                let job = Dot {
+                    inputs,
+                    weights,
+                    dwords,
+                    outputs: bias.len(),
+                    pitch,
+                    sums,
+                    range: range.clone(),
+                };
+                match (images, S::REGISTERS >= 32) {
+                    (1, false) => job.run::<A::Lanes<S>, 1, 5>(lanes),
+                    (1, true) => job.run::<A::Lanes<S>, 1, 10>(lanes),
+                    (_, false) => job.run::<A::Lanes<S>, 2, 5>(lanes),
+                    (_, true) => job.run::<A::Lanes<S>, 4, 5>(lanes),
+                }
+                image += images;
             }
-            image += images;
         }
     }
+}
+
+/// Bytes of the nearest cache that operands may take: all but 4 KB of the smallest one in use.
+const CACHE: usize = 28 << 10;
+
+/// Dwords of a row that are run for all images before the next ones, so that their weights stay in the nearest cache.
+fn chunk(outputs: usize, lanes: usize) -> usize {
+    (CACHE / (4 * (outputs + 2))).next_multiple_of(lanes).max(32 * lanes)
 }
 
 struct Dot<'a, T> {
     inputs: &'a [u32],
     weights: &'a [u32],
     dwords: usize,
-    bias: &'a [T],
+    outputs: usize,
     pitch: usize,
     sums: &'a mut [T],
+    /// Of the dwords.
+    range: Range<usize>,
 }
 
 impl<T: Copy> Dot<'_, T> {
     /// Up to `I` images, `O` outputs at a time; missing ones repeat the last.
     #[inline(always)]
     fn run<L: Lanes<Sum = T>, const I: usize, const O: usize>(self, lanes: L) {
-        let outputs = self.bias.len();
+        let outputs = self.outputs;
         let images = self.inputs.len() / self.dwords;
         assert!(self.dwords.is_multiple_of(L::LANES) && outputs > 0 && images > 0);
         assert!(self.weights.len() >= outputs * self.dwords && self.pitch >= outputs);
+        assert!(self.range.end <= self.dwords && self.range.len().is_multiple_of(L::LANES));
         for first in (0..outputs).step_by(O) {
             let mut inputs = [self.inputs.as_ptr(); I];
             let mut weights = [self.weights.as_ptr(); O];
@@ -71,29 +102,20 @@ impl<T: Copy> Dot<'_, T> {
                 // SAFETY: as above.
                 weights[o] = unsafe { weights[o].add((first + o).min(outputs - 1) * self.dwords) };
             }
-            for i in 0..images {
-                let end = (first + O).min(outputs);
-                let row = &mut self.sums[i * self.pitch..][first..end];
-                row.copy_from_slice(&self.bias[first..end]);
-            }
-            for start in (0..self.dwords).step_by(L::CHUNK.saturating_mul(L::LANES)) {
-                let end = self.dwords.min(start.saturating_add(L::CHUNK.saturating_mul(L::LANES)));
-                // SAFETY: `start..end` lies within the rows.
-                let acc = unsafe { block::<L, I, O>(lanes, inputs, weights, start, end) };
-                for i in 0..I {
-                    if i >= images {
-                        break;
+            // SAFETY: the range lies within the rows.
+            let acc = unsafe {
+                block::<L, I, O>(lanes, inputs, weights, self.range.start, self.range.end)
+            };
+            for i in 0..images.min(I) {
+                let row = &mut self.sums[i * self.pitch..][..outputs][first..];
+                for (four, row) in row.chunks_mut(4).enumerate().take(O.div_ceil(4)) {
+                    let mut quad = [lanes.zero(); 4];
+                    for o in 0..4.min(O - 4 * four) {
+                        quad[o] = acc[i][4 * four + o];
                     }
-                    let row = &mut self.sums[i * self.pitch..][..outputs][first..];
-                    for (four, row) in row.chunks_mut(4).enumerate().take(O.div_ceil(4)) {
-                        let mut quad = [lanes.zero(); 4];
-                        for o in 0..4.min(O - 4 * four) {
-                            quad[o] = acc[i][4 * four + o];
-                        }
-                        let totals = lanes.total(quad);
-                        for o in 0..row.len().min(O - 4 * four) {
-                            row[o] = L::plus(row[o], totals[o]);
-                        }
+                    let totals = lanes.total(quad);
+                    for o in 0..row.len().min(O - 4 * four) {
+                        row[o] = L::plus(row[o], totals[o]);
                     }
                 }
             }

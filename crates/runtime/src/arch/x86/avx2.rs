@@ -229,6 +229,16 @@ impl Reals for Avx2 {
         fn min(a: __m256, b: __m256) -> __m256 { _mm256_min_ps(a, b) }
         fn and(a: __m256, b: __m256) -> __m256 { _mm256_and_ps(a, b) }
         fn or(a: __m256, b: __m256) -> __m256 { _mm256_or_ps(a, b) }
+        fn unzip(a: __m256, b: __m256) -> [__m256; 2] {
+            {
+                let low = _mm256_permute2f128_ps::<0x20>(a, b);
+                let high = _mm256_permute2f128_ps::<0x31>(a, b);
+                [
+                    _mm256_shuffle_ps::<0b10_00_10_00>(low, high),
+                    _mm256_shuffle_ps::<0b11_01_11_01>(low, high),
+                ]
+            }
+        }
         fn is_zero(a: __m256) -> bool {
             {
                 let bits = _mm256_castps_si256(a);

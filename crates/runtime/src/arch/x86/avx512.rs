@@ -264,6 +264,13 @@ impl Reals for Avx512 {
         fn min(a: __m512, b: __m512) -> __m512 { _mm512_min_ps(a, b) }
         fn and(a: __m512, b: __m512) -> __m512 { _mm512_and_ps(a, b) }
         fn or(a: __m512, b: __m512) -> __m512 { _mm512_or_ps(a, b) }
+        fn unzip(a: __m512, b: __m512) -> [__m512; 2] {
+            {
+                let even = _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
+                let odd = _mm512_or_si512(even, _mm512_set1_epi32(1));
+                [_mm512_permutex2var_ps(a, even, b), _mm512_permutex2var_ps(a, odd, b)]
+            }
+        }
         fn is_zero(a: __m512) -> bool {
             {
                 let bits = _mm512_castps_si512(a);

@@ -223,6 +223,9 @@ impl Reals for Sse2 {
         fn min(a: __m128, b: __m128) -> __m128 { _mm_min_ps(a, b) }
         fn and(a: __m128, b: __m128) -> __m128 { _mm_and_ps(a, b) }
         fn or(a: __m128, b: __m128) -> __m128 { _mm_or_ps(a, b) }
+        fn unzip(a: __m128, b: __m128) -> [__m128; 2] {
+            [_mm_shuffle_ps::<0b10_00_10_00>(a, b), _mm_shuffle_ps::<0b11_01_11_01>(a, b)]
+        }
         fn is_zero(a: __m128) -> bool {
             {
                 let zero = _mm_cmpeq_epi32(_mm_castps_si128(a), _mm_setzero_si128());

@@ -11,7 +11,7 @@ fn matrix<T: Element>(
     value: impl Strategy<Value = T> + Clone,
 ) -> impl Strategy<Value = (usize, Vec<T>)> {
     let element = prop_oneof![2 => Just(T::default()), 1 => value];
-    (1_usize..40, 0_usize..9).prop_flat_map(move |(columns, rows)| {
+    (1_usize..150, 0_usize..9).prop_flat_map(move |(columns, rows)| {
         (Just(columns), prop::collection::vec(element.clone(), columns * rows))
     })
 }
@@ -31,6 +31,15 @@ fn walks<T: Element>(packed: Packed<'_>, columns: usize, elements: &[T]) {
             found[column as usize] = value;
         }
         assert_eq!(found, expected);
+        for passed in [0, 1, columns / 2] {
+            let mut rest = *row;
+            let before: Vec<_> = rest.by_ref().take(passed).collect();
+            let whole = rest.fold(before, |mut elements, element| {
+                elements.push(element);
+                elements
+            });
+            assert!(row.eq(whole), "a fold visits what a loop visits");
+        }
         assert!(packed.row::<T>(index, columns).unwrap().eq(*row), "a row alone is that row");
     }
     assert!(packed.row::<T>(rows.len(), columns).is_none());

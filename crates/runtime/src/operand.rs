@@ -5,8 +5,8 @@ use crate::arch::lanes::Codes;
 use crate::arch::memory::Buffer;
 use alloc::vec;
 use alloc::vec::Vec;
-use penjing_format::packing::Element;
-use penjing_format::{Constant, DataType, Packed, PackingError};
+use penjing_format::packing::{Element, Rows};
+use penjing_format::{Constant, DataType, PackingError};
 
 /// One weight as reals and integers have it.
 #[derive(Clone, Copy)]
@@ -17,12 +17,9 @@ pub(crate) enum Weight {
 
 /// Visits every non-zero weight with its row (first dimension) and its place in the row.
 pub(crate) fn each_weight(weights: &Constant<'_>, mut visit: impl FnMut(usize, usize, Weight)) {
-    let row_len = weights.packed.elements() / first(weights);
     match weights.dtype {
-        DataType::F32 => {
-            each::<f32>(&weights.packed, row_len, |row, at, w| visit(row, at, Weight::Real(w)));
-        }
-        _ => each::<i8>(&weights.packed, row_len, |row, at, w| visit(row, at, Weight::Code(w))),
+        DataType::F32 => each::<f32>(weights, |row, at, w| visit(row, at, Weight::Real(w))),
+        _ => each::<i8>(weights, |row, at, w| visit(row, at, Weight::Code(w))),
     }
 }
 
@@ -38,14 +35,25 @@ impl Weights {
         Self { buffer: Buffer::zeroed(4 * dwords), codes }
     }
 
-    /// Puts one weight into a dword, as its code number `part`.
-    pub(crate) fn put(&mut self, dword: usize, part: usize, weight: Weight) {
-        let at = dword * self.codes.per_dword() + part;
-        match (weight, self.codes) {
-            (Weight::Real(w), _) => self.buffer.get_mut::<f32>()[at] = w,
-            (Weight::Code(w), Codes::F32) => self.buffer.get_mut::<f32>()[at] = f32::from(w),
-            (Weight::Code(w), Codes::I16) => self.buffer.get_mut::<i16>()[at] = i16::from(w),
-            (Weight::Code(w), Codes::U8 | Codes::I8) => self.buffer.get_mut::<i8>()[at] = w,
+    /// Puts every non-zero weight where `place` of its row and then of its place in the row says: a dword, and the number of
+    /// the code in it.
+    pub(crate) fn fill<P: Fn(usize) -> (usize, usize)>(
+        &mut self,
+        weights: &Constant<'_>,
+        place: impl Fn(usize) -> P,
+    ) {
+        let (buffer, per_dword) = (&mut self.buffer, self.codes.per_dword());
+        match (weights.dtype, self.codes) {
+            (DataType::F32, _) => put(weights, buffer.get_mut(), per_dword, place, |w: f32| w),
+            (_, Codes::F32) => {
+                put(weights, buffer.get_mut(), per_dword, place, |w: i8| f32::from(w))
+            }
+            (_, Codes::I16) => {
+                put(weights, buffer.get_mut(), per_dword, place, |w: i8| i16::from(w))
+            }
+            (_, Codes::U8 | Codes::I8) => {
+                put(weights, buffer.get_mut(), per_dword, place, |w: i8| w)
+            }
         }
     }
 
@@ -55,6 +63,22 @@ impl Weights {
 
     pub(crate) fn reals(&self) -> &[f32] {
         self.buffer.get()
+    }
+}
+
+fn put<T: Element, U, P: Fn(usize) -> (usize, usize)>(
+    weights: &Constant<'_>,
+    out: &mut [U],
+    per_dword: usize,
+    place: impl Fn(usize) -> P,
+    convert: impl Fn(T) -> U,
+) {
+    for (row, elements) in rows::<T>(weights).enumerate() {
+        let place = place(row);
+        elements.for_each(|(column, weight)| {
+            let (dword, part) = place(column as usize);
+            out[dword * per_dword + part] = convert(weight);
+        });
     }
 }
 
@@ -78,20 +102,18 @@ pub(crate) fn bias_i32(bias: Option<&Constant<'_>>, len: usize) -> Result<Vec<i3
 
 /// Takes from each bias what a kernel's sum will hold too much: `zero * sum(w)` of the row, modulo 2^32 as kernels sum.
 pub(crate) fn fold_zero(weights: &Constant<'_>, bias: &mut [i32], zero: i32) {
-    each_weight(weights, |row, _, weight| {
-        if let Weight::Code(w) = weight {
-            bias[row] = bias[row].wrapping_sub(zero.wrapping_mul(i32::from(w)));
-        }
-    });
+    for (row, bias) in rows::<i8>(weights).zip(bias) {
+        let sum = row.fold(0, |sum: i32, (_, w)| sum.wrapping_add(i32::from(w)));
+        *bias = bias.wrapping_sub(zero.wrapping_mul(sum));
+    }
 }
 
 /// The largest `reach * sum|w| + |bias|` of any output channel: what its accumulator may come to.
 pub(crate) fn worst_accumulator(weights: &Constant<'_>, bias: &[i32], reach: u32) -> u64 {
-    let row_len = weights.packed.elements() / first(weights);
-    let rows = weights.packed.rows::<i8>(row_len);
-    rows.zip(bias)
+    rows::<i8>(weights)
+        .zip(bias)
         .map(|(row, bias)| {
-            let sum: u64 = row.map(|(_, w)| u64::from(w.unsigned_abs())).sum();
+            let sum: u64 = row.fold(0, |sum, (_, w)| sum + u64::from(w.unsigned_abs()));
             sum.saturating_mul(u64::from(reach)) + u64::from(bias.unsigned_abs())
         })
         .max()
@@ -99,15 +121,14 @@ pub(crate) fn worst_accumulator(weights: &Constant<'_>, bias: &[i32], reach: u32
 }
 
 /// Visits every non-zero element with its row and column.
-fn each<T: Element>(packed: &Packed<'_>, row_len: usize, mut visit: impl FnMut(usize, usize, T)) {
-    for (row, elements) in packed.rows::<T>(row_len).enumerate() {
-        for (column, value) in elements {
-            visit(row, column as usize, value);
-        }
+fn each<T: Element>(weights: &Constant<'_>, mut visit: impl FnMut(usize, usize, T)) {
+    for (row, elements) in rows::<T>(weights).enumerate() {
+        elements.for_each(|(column, value)| visit(row, column as usize, value));
     }
 }
 
-/// Length of the first dimension; at least 1, so that it may divide.
-fn first(weights: &Constant<'_>) -> usize {
-    weights.shape.first().map_or(1, |first| first as usize).max(1)
+/// The rows, by the first dimension.
+fn rows<'a, T: Element>(weights: &Constant<'a>) -> Rows<'a, T> {
+    let first = weights.shape.first().map_or(1, |first| first as usize).max(1);
+    weights.packed.rows(weights.packed.elements() / first)
 }

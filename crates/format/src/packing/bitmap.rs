@@ -216,6 +216,43 @@ impl<T: Element> Iterator for Row<'_, T> {
         }
         None
     }
+
+    #[inline]
+    fn fold<B, F: FnMut(B, Self::Item) -> B>(self, init: B, mut f: F) -> B {
+        let passed = self.value.saturating_mul(T::SIZE);
+        let mut values = scalars::<T>(self.values.get(passed..).unwrap_or_default());
+        let (mut at, mut folded) = (self.at, init);
+        while at < self.end {
+            let offset = at % 8;
+            let here = 64_usize.saturating_sub(offset).min(self.end.saturating_sub(at));
+            let mut bits = bits_at(self.mask, at / 8, offset, here);
+            let first = at.saturating_sub(self.start);
+            while bits != 0 {
+                let next = usize::try_from(bits.trailing_zeros()).unwrap_or(0);
+                let column = u32::try_from(first.saturating_add(next)).ok();
+                let (Some(column), Some(value)) = (column, values.next()) else { return folded };
+                folded = f(folded, (column, value));
+                bits &= bits.wrapping_sub(1);
+            }
+            at = at.saturating_add(here);
+        }
+        folded
+    }
+}
+
+/// `count` bits of the mask, at most 64, from bit `offset` of `byte` on; those past its end are 0.
+#[inline]
+fn bits_at(mask: &[u8], byte: usize, offset: usize, count: usize) -> u64 {
+    let bytes = mask.get(byte..).unwrap_or_default();
+    let word = match bytes.first_chunk() {
+        Some(&word) => u64::from_le_bytes(word),
+        None => {
+            bytes.iter().rev().fold(0, |word: u64, &byte| word.wrapping_shl(8) | u64::from(byte))
+        }
+    };
+    let shift = |by: usize| u32::try_from(by).unwrap_or(0);
+    let past = 64_usize.saturating_sub(count);
+    word.wrapping_shr(shift(offset)) & u64::MAX.wrapping_shr(shift(past))
 }
 
 /// Mask and stored values of `values`.

@@ -103,6 +103,17 @@ impl<T: Element> Iterator for Row<'_, T> {
             }
         }
     }
+
+    #[inline]
+    fn fold<B, F: FnMut(B, Self::Item) -> B>(self, init: B, f: F) -> B {
+        let passed =
+            usize::try_from(self.column).ok().and_then(|column| column.checked_mul(T::SIZE));
+        let rest = passed.and_then(|passed| self.data.get(passed..)).unwrap_or_default();
+        (self.column..)
+            .zip(scalars::<T>(rest))
+            .filter(|&(_, value)| value != T::default())
+            .fold(init, f)
+    }
 }
 
 /// The bytes of `values`.

@@ -82,10 +82,9 @@ impl Conv2d {
         let (gather, taps) = window.gather(&plane, codes.bytes()).ok_or(Failure::TooLarge)?;
         let dwords = gather.dwords();
         let mut weights = Weights::zeroed(dwords * lanes, codes);
-        operand::each_weight(&op.weights, |channel, tap, weight| {
-            let (dword, part) = taps[tap];
-            let at = (channel / width * dwords + dword) * width + channel % width;
-            weights.put(at, part, weight);
+        weights.fill(&op.weights, |channel| {
+            let (first, taps) = (channel / width * dwords * width + channel % width, &taps);
+            move |tap| (first + taps[tap].0 * width, taps[tap].1)
         });
         let direct = raw && plane.is_plain() && gather.end(&(0..window.positions())) <= image_bytes;
         Ok(Self { window, plane, direct, codes, gather, weights, tile, lanes, sums, pool: None })

@@ -62,11 +62,12 @@ impl Planar {
         (self.channels * self.lanes * self.codes.bytes()).next_multiple_of(ALIGNMENT)
     }
 
-    /// The place of element `index` of the NHWC order.
-    pub(crate) fn place(&self, index: usize) -> usize {
-        let (position, channel) = (index / self.channels, index % self.channels);
-        let (row, column) = (position / self.size[1], position % self.size[1]);
-        channel * self.lanes + row * self.pitch + column
+    /// The places of all elements, in NHWC order.
+    pub(crate) fn places(&self) -> impl Iterator<Item = usize> + '_ {
+        let [rows, columns] = self.size;
+        (0..rows)
+            .flat_map(move |row| (0..columns).map(move |column| row * self.pitch + column))
+            .flat_map(move |at| (0..self.channels).map(move |channel| channel * self.lanes + at))
     }
 }
 

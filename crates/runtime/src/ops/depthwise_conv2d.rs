@@ -10,7 +10,7 @@ use crate::arch::kernels::depthwise::{IntegerSums, Join, RealSums, RunDepthwise}
 use crate::arch::kernels::prepare::{PlaneShape, Prepare};
 use crate::arch::lanes::Codes;
 use crate::arch::memory::{bytes_of_mut, room, take};
-use crate::operand::{self, Weights};
+use crate::operand::Weights;
 use crate::tensor::{Input, Output};
 use alloc::vec::Vec;
 use penjing_format::{DepthwiseConv2d as Attributes, TensorType};
@@ -61,9 +61,7 @@ impl DepthwiseConv2d {
         }
         let gather = Gather::new(window.bases(&plane, 4), &offsets).ok_or(Failure::TooLarge)?;
         let mut weights = Weights::zeroed(offsets.len() * lanes, Codes::F32);
-        operand::each_weight(&op.weights, |_, at, weight| {
-            weights.put(at / channels * lanes + at % channels, 0, weight);
-        });
+        weights.fill(&op.weights, |_| |at| (at / channels * lanes + at % channels, 0));
         let whole =
             gather.end(&(0..window.positions())) + 4 * (lanes - 1) <= 4 * window.image_len();
         let direct = quantization.is_none() && plane.is_plain() && whole;

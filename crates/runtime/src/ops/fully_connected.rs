@@ -85,22 +85,20 @@ impl FullyConnected {
             first: 0,
             len: dwords * per_dword,
         });
-        // Once a feature, not once a weight: it divides.
-        let places: Vec<(usize, usize)> = (0..features)
-            .map(|feature| planar.map_or(feature, |planar| planar.place(feature)))
-            .map(|place| (place / per_dword, place % per_dword))
-            .collect();
+        let bits = per_dword.trailing_zeros();
+        let split = |place: usize| (place >> bits, place % (1 << bits));
+        let mut places = Vec::with_capacity(features);
+        match planar {
+            // Not `extend`, which would ask the nested iterators for one place at a time.
+            Some(planar) => planar.places().for_each(|place| places.push(split(place))),
+            None => places.extend((0..features).map(split)),
+        }
         let rows = if along_features { outputs } else { lanes };
         let mut weights = Weights::zeroed(rows * dwords, codes);
-        operand::each_weight(&op.weights, |output, feature, weight| {
-            let (dword, part) = places[feature];
-            let width = tile * traits.lanes;
-            let at = if along_features {
-                output * dwords + dword
-            } else {
-                (output / width * dwords + dword) * width + output % width
-            };
-            weights.put(at, part, weight);
+        let width = if along_features { 1 } else { tile * traits.lanes };
+        weights.fill(&op.weights, |output| {
+            let (first, places) = (output / width * dwords * width + output % width, &places);
+            move |feature| (first + places[feature].0 * width, places[feature].1)
         });
         let path = if along_features {
             Path::Features { dwords }

@@ -27,6 +27,8 @@ mod session;
 mod storage;
 mod tensor;
 #[cfg(feature = "std")]
+mod threads;
+#[cfg(feature = "std")]
 mod workers;
 
 #[cfg(feature = "std")]
@@ -40,3 +42,5 @@ pub use profile::{GroupProfile, Profile};
 pub use session::{Session, SessionOptions};
 pub use storage::{Model, TensorInfo};
 pub use tensor::{Input, Output};
+#[cfg(feature = "std")]
+pub use threads::ThreadPool;

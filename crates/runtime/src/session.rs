@@ -9,7 +9,7 @@ use crate::profile::Profile;
 use crate::storage::Model;
 use crate::tensor::{Input, Output};
 #[cfg(feature = "std")]
-use crate::workers::Pool;
+use crate::{threads::ThreadPool, workers::Team};
 use core::fmt;
 use penjing_format::DataType;
 
@@ -21,7 +21,7 @@ type Shared<T> = alloc::boxed::Box<T>;
 
 /// The most threads of a session: more would only cost memory.
 #[cfg(feature = "std")]
-const MAX_THREADS: usize = 1024;
+pub(crate) const MAX_THREADS: usize = 1024;
 
 /// Threads for what [`SessionOptions::threads`] says.
 #[cfg(feature = "std")]
@@ -57,12 +57,36 @@ pub struct Session {
     plan: Shared<Plan>,
     worker: Worker,
     #[cfg(feature = "std")]
-    pool: Option<Pool>,
+    team: Option<Team>,
 }
 
 impl Session {
     /// Plans a model: expands weights, computes multipliers, chooses kernels, lays out memory, starts threads.
     pub fn new(model: &Model, options: SessionOptions) -> Result<Self, Error> {
+        let session = Self::single(model, options)?;
+        #[cfg(feature = "std")]
+        match thread_count(options.threads) {
+            0 | 1 => Ok(session),
+            threads => Ok(session.share(ThreadPool::new(threads - 1)?)),
+        }
+        #[cfg(not(feature = "std"))]
+        match options.threads {
+            0 | 1 => Ok(session),
+            requested => Err(Error::NoThreads { requested }),
+        }
+    }
+
+    /// As [`new`](Self::new), on threads that other sessions may use too; `threads` of the options is not asked.
+    #[cfg(feature = "std")]
+    pub fn with_pool(
+        model: &Model,
+        options: SessionOptions,
+        pool: &ThreadPool,
+    ) -> Result<Self, Error> {
+        Ok(Self::single(model, options)?.share(pool.clone()))
+    }
+
+    fn single(model: &Model, options: SessionOptions) -> Result<Self, Error> {
         let isa = match options.isa {
             Some(isa) => isa,
             #[cfg(feature = "std")]
@@ -72,17 +96,20 @@ impl Session {
         };
         let plan = Shared::new(Plan::new(&model.view(), isa, options.max_arena_bytes)?);
         let worker = Worker::new(&plan);
-        #[cfg(feature = "std")]
-        {
-            let threads = thread_count(options.threads);
-            let pool = if threads > 1 { Some(Pool::new(&plan, threads - 1)?) } else { None };
-            Ok(Self { plan, worker, pool })
+        Ok(Self {
+            plan,
+            worker,
+            #[cfg(feature = "std")]
+            team: None,
+        })
+    }
+
+    #[cfg(feature = "std")]
+    fn share(mut self, pool: ThreadPool) -> Self {
+        if pool.threads() > 0 {
+            self.team = Some(Team::new(&self.plan, pool));
         }
-        #[cfg(not(feature = "std"))]
-        match options.threads {
-            0 | 1 => Ok(Self { plan, worker }),
-            requested => Err(Error::NoThreads { requested }),
-        }
+        self
     }
 
     /// Runs a batch through a model with one input and one output.
@@ -104,8 +131,8 @@ impl Session {
     ) -> Result<(), RunError> {
         let batch = self.check(inputs, outputs)?;
         #[cfg(feature = "std")]
-        if let Some(pool) = self.pool.as_mut().filter(|_| batch > 1) {
-            return pool.run(&self.plan, &mut self.worker, inputs, outputs, batch);
+        if let Some(team) = self.team.as_mut().filter(|_| batch > 1) {
+            return team.run(&self.plan, &mut self.worker, inputs, outputs, batch);
         }
         self.worker.run(&self.plan, inputs, outputs, 0..batch, &mut ());
         Ok(())
@@ -146,7 +173,7 @@ impl Session {
     #[must_use]
     pub fn threads(&self) -> usize {
         #[cfg(feature = "std")]
-        return 1 + self.pool.as_ref().map_or(0, Pool::threads);
+        return 1 + self.team.as_ref().map_or(0, Team::threads);
         #[cfg(not(feature = "std"))]
         1
     }

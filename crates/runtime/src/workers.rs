@@ -1,15 +1,14 @@
-//! A session's threads. The caller copies tiles of a batch into staging memory that jobs own and hand over, so that no
-//! borrow crosses a thread; it computes beside them, and copies their results out. Sleeping threads cost nothing.
+//! A session's share of a thread pool. The caller copies tiles of a batch into staging memory that jobs own and hand over, so
+//! that no borrow crosses a thread; it computes beside them, and copies their results out.
 
-use crate::error::{Error, RunError};
+use crate::error::RunError;
 use crate::exec::{Inputs, Outputs, Worker};
 use crate::plan::Plan;
 use crate::tensor::{Input, Output};
+use crate::threads::{ThreadPool, Work, lock, panics, wait};
+use core::fmt;
 use penjing_format::DataType;
-use std::collections::VecDeque;
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread::JoinHandle;
+use std::sync::{Arc, Condvar, Mutex};
 
 /// The most bytes of one tile: about what stays in a core's nearest cache beside the weights.
 const TILE_BYTES: usize = 64 << 10;
@@ -20,37 +19,38 @@ const TILE_IMAGES: usize = 64;
 /// Tiles that a batch is cut into, for each thread: enough that none waits long for the last one.
 const TILES_PER_THREAD: usize = 4;
 
-/// Threads that wait for jobs until the pool is dropped.
-pub(crate) struct Pool {
-    exchange: Arc<Exchange>,
-    threads: Vec<JoinHandle<()>>,
+/// What a session needs to run on the threads of a pool.
+pub(crate) struct Team {
+    pool: ThreadPool,
+    #[expect(
+        clippy::vec_box,
+        reason = "a job keeps its box, so that handing it over allocates nothing"
+    )]
     /// Jobs that nobody has: two a thread, so that one is ready when another is done.
-    free: Vec<Job>,
+    free: Vec<Box<Job>>,
+    jobs: usize,
+    returns: Arc<Returns>,
     tile_images: usize,
 }
 
-struct Exchange {
-    queue: Mutex<Queue>,
-    /// A job is ready, or the pool is going.
-    ready: Condvar,
-    /// A job is done, or a thread has started.
-    done: Condvar,
+/// Where jobs go when they are done.
+struct Returns {
+    #[expect(clippy::vec_box, reason = "as in `Team`")]
+    done: Mutex<Vec<Box<Job>>>,
+    /// There is one more.
+    more: Condvar,
 }
 
-struct Queue {
-    ready: VecDeque<Job>,
-    done: Vec<Job>,
-    started: usize,
-    stop: bool,
-}
-
-/// A tile of a batch, with memory of its own.
+/// A tile of a batch, with all that it takes to run it.
 struct Job {
+    plan: Arc<Plan>,
+    worker: Worker,
     first: usize,
     count: usize,
     inputs: Vec<Staging>,
     outputs: Vec<Staging>,
     failed: bool,
+    returns: Arc<Returns>,
 }
 
 /// Elements that a job owns.
@@ -60,59 +60,23 @@ enum Staging {
     F32(Vec<f32>),
 }
 
-impl Exchange {
-    /// A panic elsewhere leaves the queue as it was: it is never half changed while locked.
-    fn lock(&self) -> MutexGuard<'_, Queue> {
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn wait<'a>(&self, on: &Condvar, queue: MutexGuard<'a, Queue>) -> MutexGuard<'a, Queue> {
-        on.wait(queue).unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Pool {
-    /// Starts `threads` threads and returns when all of them wait.
-    pub(crate) fn new(plan: &Arc<Plan>, threads: usize) -> Result<Self, Error> {
-        let jobs = 2 * threads;
-        let queue = Queue {
-            ready: VecDeque::with_capacity(jobs),
-            done: Vec::with_capacity(jobs),
-            started: 0,
-            stop: false,
-        };
-        let exchange = Arc::new(Exchange {
-            queue: Mutex::new(queue),
-            ready: Condvar::new(),
-            done: Condvar::new(),
-        });
+impl Team {
+    pub(crate) fn new(plan: &Arc<Plan>, pool: ThreadPool) -> Self {
+        let jobs = 2 * pool.threads();
+        let returns =
+            Arc::new(Returns { done: Mutex::new(Vec::with_capacity(jobs)), more: Condvar::new() });
         let image_bytes: usize =
             plan.inputs.iter().map(|port| port.len * port.dtype.size()).sum::<usize>()
                 + plan.outputs.iter().map(|slot| slot.len * slot.dtype.size()).sum::<usize>();
         let tile_images = (TILE_BYTES / image_bytes.max(1)).clamp(1, TILE_IMAGES);
-        let free = (0..jobs).map(|_| Job::new(plan, tile_images)).collect();
-        let mut pool = Self { exchange, threads: Vec::with_capacity(threads), free, tile_images };
-        for index in 0..threads {
-            let (plan, exchange) = (Arc::clone(plan), Arc::clone(&pool.exchange));
-            let mut worker = Worker::new(&plan);
-            let thread = std::thread::Builder::new()
-                .name(format!("penjing-{index}"))
-                .spawn(move || serve(&plan, &exchange, &mut worker))
-                .map_err(|source| Error::Thread { source })?;
-            pool.threads.push(thread);
-        }
-        // A thread allocates while it starts; a run must not.
-        let mut queue = pool.exchange.lock();
-        while queue.started < threads {
-            queue = pool.exchange.wait(&pool.exchange.done, queue);
-        }
-        drop(queue);
-        Ok(pool)
+        let free = (0..jobs).map(|_| Box::new(Job::new(plan, tile_images, &returns))).collect();
+        pool.exchange().reserve(jobs);
+        Self { pool, free, jobs, returns, tile_images }
     }
 
     /// Threads, the caller's not among them.
     pub(crate) fn threads(&self) -> usize {
-        self.threads.len()
+        self.pool.threads()
     }
 
     /// Runs a batch on these threads and the caller's.
@@ -124,23 +88,23 @@ impl Pool {
         outputs: &mut [Output<'_>],
         batch: usize,
     ) -> Result<(), RunError> {
-        let tiles = TILES_PER_THREAD * (self.threads.len() + 1);
+        let exchange = self.pool.exchange();
+        let tiles = TILES_PER_THREAD * (self.pool.threads() + 1);
         let tile = batch.div_ceil(tiles).clamp(1, self.tile_images);
         let (mut next, mut out, mut failed) = (0, 0, false);
         loop {
-            while let Some(job) = self.take(|queue| queue.done.pop()) {
+            while let Some(job) = self.returns.take() {
                 failed |= job.failed;
-                job.collect(outputs, plan);
+                job.collect(outputs);
                 self.free.push(job);
                 out -= 1;
             }
             while next < batch {
                 let Some(mut job) = self.free.pop() else { break };
-                job.fill(inputs, next..(next + tile).min(batch), plan);
+                job.fill(inputs, next..(next + tile).min(batch));
                 next += job.count;
                 out += 1;
-                self.exchange.lock().ready.push_back(job);
-                self.exchange.ready.notify_one();
+                exchange.leave(job);
             }
             if next < batch {
                 let end = (next + tile).min(batch);
@@ -148,93 +112,78 @@ impl Pool {
                 next = end;
             } else if out == 0 {
                 return if failed { Err(RunError::Worker) } else { Ok(()) };
-            } else if let Some(mut job) = self.take(|queue| queue.ready.pop_front()) {
-                job.failed = panics(|| job.run(plan, worker));
-                self.exchange.lock().done.push(job);
+            } else if let Some(work) = exchange.take() {
+                work.run();
             } else {
-                let mut queue = self.exchange.lock();
-                while queue.done.is_empty() {
-                    queue = self.exchange.wait(&self.exchange.done, queue);
-                }
+                self.returns.wait();
             }
         }
     }
-
-    fn take(&self, from: impl FnOnce(&mut Queue) -> Option<Job>) -> Option<Job> {
-        from(&mut self.exchange.lock())
-    }
 }
 
-impl Drop for Pool {
+impl Drop for Team {
     fn drop(&mut self) {
-        self.exchange.lock().stop = true;
-        self.exchange.ready.notify_all();
-        for thread in self.threads.drain(..) {
-            // A thread catches its jobs' panics; there is nothing else that it could report.
-            let _ = thread.join();
+        self.pool.exchange().release(self.jobs);
+    }
+}
+
+impl Returns {
+    fn take(&self) -> Option<Box<Job>> {
+        lock(&self.done).pop()
+    }
+
+    /// Returns when there is a job.
+    fn wait(&self) {
+        let mut done = lock(&self.done);
+        while done.is_empty() {
+            done = wait(&self.more, done);
         }
     }
 }
 
-/// Whether `work` panics. A panic may not pass: a job that is lost would be waited for by this run or mistaken for another's
-/// by the next. Workers hold nothing from one image to the next, so that they can go on.
-fn panics(work: impl FnOnce()) -> bool {
-    catch_unwind(AssertUnwindSafe(work)).is_err()
+impl Work for Job {
+    fn run(mut self: Box<Self>) {
+        let job = &mut *self;
+        let (inputs, outputs) = (job.inputs.as_slice(), job.outputs.as_mut_slice());
+        job.failed = panics(|| job.worker.run(&job.plan, inputs, outputs, 0..job.count, &mut ()));
+        let returns = Arc::clone(&self.returns);
+        lock(&returns.done).push(self);
+        returns.more.notify_one();
+    }
 }
 
-/// What a thread does: jobs, until the pool goes.
-fn serve(plan: &Plan, exchange: &Exchange, worker: &mut Worker) {
-    let mut queue = exchange.lock();
-    queue.started += 1;
-    exchange.done.notify_one();
-    loop {
-        if let Some(mut job) = queue.ready.pop_front() {
-            drop(queue);
-            job.failed = panics(|| job.run(plan, worker));
-            queue = exchange.lock();
-            queue.done.push(job);
-            exchange.done.notify_one();
-        } else if queue.stop {
-            return;
-        } else {
-            queue = exchange.wait(&exchange.ready, queue);
-        }
+impl fmt::Debug for Job {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Job").field("first", &self.first).field("count", &self.count).finish()
     }
 }
 
 impl Job {
-    fn new(plan: &Plan, images: usize) -> Self {
+    fn new(plan: &Arc<Plan>, images: usize, returns: &Arc<Returns>) -> Self {
         let inputs = plan.inputs.iter().map(|port| Staging::new(port.dtype, images * port.len));
         let outputs = plan.outputs.iter().map(|slot| Staging::new(slot.dtype, images * slot.len));
         Self {
+            plan: Arc::clone(plan),
+            worker: Worker::new(plan),
             first: 0,
             count: 0,
             inputs: inputs.collect(),
             outputs: outputs.collect(),
             failed: false,
+            returns: Arc::clone(returns),
         }
     }
 
-    fn fill(&mut self, inputs: &[Input<'_>], images: core::ops::Range<usize>, plan: &Plan) {
+    fn fill(&mut self, inputs: &[Input<'_>], images: core::ops::Range<usize>) {
         (self.first, self.count, self.failed) = (images.start, images.len(), false);
-        for ((staging, input), port) in self.inputs.iter_mut().zip(inputs).zip(&plan.inputs) {
+        for ((staging, input), port) in self.inputs.iter_mut().zip(inputs).zip(&self.plan.inputs) {
             let range = images.start * port.len..images.end * port.len;
             staging.places().copy_at(0, input.part(range));
         }
     }
 
-    fn run(&mut self, plan: &Plan, worker: &mut Worker) {
-        worker.run(
-            plan,
-            self.inputs.as_slice(),
-            self.outputs.as_mut_slice(),
-            0..self.count,
-            &mut (),
-        );
-    }
-
-    fn collect(&self, outputs: &mut [Output<'_>], plan: &Plan) {
-        for ((staging, output), slot) in self.outputs.iter().zip(outputs).zip(&plan.outputs) {
+    fn collect(&self, outputs: &mut [Output<'_>]) {
+        for ((staging, output), slot) in self.outputs.iter().zip(outputs).zip(&self.plan.outputs) {
             let elements = staging.elements().part(0..self.count * slot.len);
             output.copy_at(self.first * slot.len, elements);
         }
@@ -311,15 +260,16 @@ mod tests {
     fn a_panic_is_an_error_and_neither_a_hang_nor_a_loss() {
         let plan = Arc::new(broken_plan());
         for threads in [1, 3] {
-            let mut pool = Pool::new(&plan, threads).unwrap();
+            let pool = ThreadPool::new(threads).unwrap();
+            let mut team = Team::new(&plan, pool.clone());
             let mut worker = Worker::new(&plan);
             for batch in [2, 3, 64, 1000] {
                 let (images, mut codes) = (vec![0_u8; batch], vec![0_u8; batch]);
                 let (inputs, mut outputs) = ([Input::U8(&images)], [Output::U8(&mut codes)]);
-                let found = pool.run(&plan, &mut worker, &inputs, &mut outputs, batch);
+                let found = team.run(&plan, &mut worker, &inputs, &mut outputs, batch);
                 assert_eq!(found, Err(RunError::Worker));
-                assert_eq!(pool.free.len(), 2 * threads);
-                assert!(pool.threads.iter().all(|thread| !thread.is_finished()));
+                assert_eq!(team.free.len(), 2 * threads);
+                assert!(pool.is_whole());
             }
         }
     }

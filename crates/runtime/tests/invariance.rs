@@ -4,8 +4,9 @@ mod support;
 
 use penjing_format::DataType;
 use penjing_format::write::PackingChoice;
-use penjing_runtime::{Isa, Model};
+use penjing_runtime::{Isa, Model, Session, SessionOptions, ThreadPool};
 use proptest::prelude::*;
+use std::sync::Barrier;
 use support::Data;
 
 /// Every way to run 33 images gives the same bits as one image at a time.
@@ -81,6 +82,41 @@ proptest! {
             same_for_any_batch_and_threads(&support::model(&spec, PackingChoice::Auto), case.seed);
         }
     }
+}
+
+#[test]
+fn sessions_that_share_a_pool_do_not_disturb_each_other() {
+    const IMAGES: usize = 150;
+    let pool = ThreadPool::new(2).unwrap();
+    let started = Barrier::new(3);
+    std::thread::scope(|scope| {
+        for (dtype, seed) in [(DataType::U8, 1), (DataType::F32, 2), (DataType::I8, 3)] {
+            let (pool, started) = (pool.clone(), &started);
+            scope.spawn(move || {
+                let model = support::model(&support::network_spec(dtype), PackingChoice::Auto);
+                let images = Data::noise(dtype, IMAGES * 12 * 14, seed);
+                let want = support::run(&mut support::session(&model, 1), &model, &images, IMAGES);
+                let options = SessionOptions::default();
+                let mut session = Session::with_pool(&model, options, &pool).unwrap();
+                assert_eq!(session.threads(), 3);
+                // The sessions alone keep the threads.
+                drop(pool);
+                started.wait();
+                for _ in 0..20 {
+                    assert_eq!(support::run(&mut session, &model, &images, IMAGES), want);
+                }
+            });
+        }
+        drop(pool);
+    });
+}
+
+#[test]
+fn a_pool_without_threads_leaves_the_caller() {
+    let pool = ThreadPool::new(0).unwrap();
+    let model = support::model(&support::network_spec(DataType::U8), PackingChoice::Auto);
+    let session = Session::with_pool(&model, SessionOptions::default(), &pool).unwrap();
+    assert_eq!((pool.threads(), session.threads()), (0, 1));
 }
 
 #[test]

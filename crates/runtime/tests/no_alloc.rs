@@ -6,16 +6,20 @@ mod support;
 
 use penjing_format::DataType;
 use penjing_format::write::PackingChoice;
+use penjing_runtime::{Session, SessionOptions, ThreadPool};
 use support::Data;
 
 // No test harness: the counter is the process's, and the harness' own thread allocates.
 fn main() {
+    let pool = ThreadPool::new(2).unwrap();
     for dtype in [DataType::F32, DataType::U8] {
         let model = support::model(&support::network_spec(dtype), PackingChoice::Auto);
         let info = model.inputs().next().unwrap();
         let len = info.shape.elements().unwrap();
-        for threads in [1, 2, 3] {
-            let mut session = support::session(&model, threads);
+        let lent = || Session::with_pool(&model, SessionOptions::default(), &pool).unwrap();
+        let own = [1, 2, 3].map(|threads| support::session(&model, threads));
+        for mut session in own.into_iter().chain([lent()]) {
+            let threads = session.threads();
             for batch in [1, 2, 7, 33, 200] {
                 let images = Data::noise(dtype, batch * len, 3);
                 let outputs = model.outputs().next().unwrap();

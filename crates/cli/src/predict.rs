@@ -64,6 +64,8 @@ impl Classifier {
     /// Opens a model or checkpoint for batches of at most `batch` images of `split` on `threads` threads.
     pub(crate) fn open(path: &Path, split: &Split, batch: usize, threads: usize) -> Result<Self> {
         ensure!(batch > 0, "--batch: expected at least 1, found 0");
+        let (batch, most) = (batch.min(split.len()), SessionOptions::MAX_THREADS);
+        ensure!(threads <= most, "--threads: expected at most {most}, found {threads}");
         let this = match kind(path)? {
             Kind::Model => Self::open_model(path, split, batch, threads)?,
             Kind::Checkpoint => Self::open_checkpoint(path, split, batch, threads)?,

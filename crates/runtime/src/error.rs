@@ -1,5 +1,6 @@
 //! Everything that can go wrong between a file and its results. Errors of the file's content are `penjing_format`'s, wrapped.
 
+use crate::budget::Overdraft;
 use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -39,11 +40,11 @@ pub enum Error {
         /// What is missing.
         what: &'static str,
     },
-    /// One image's intermediate tensors need more memory than the options grant.
-    ArenaTooLarge {
-        /// Bytes needed for one worker.
+    /// The session needs more memory than the options grant. Found out before any of it is allocated.
+    TooLarge {
+        /// Bytes that it needs at least.
         needed: u64,
-        /// Bytes granted, [`SessionOptions::max_arena_bytes`](crate::SessionOptions::max_arena_bytes).
+        /// Bytes granted, [`SessionOptions::max_bytes`](crate::SessionOptions::max_bytes).
         limit: u64,
     },
     /// An instruction set that this version does not know or this machine does not have.
@@ -68,6 +69,12 @@ pub enum Error {
     },
 }
 
+impl From<Overdraft> for Error {
+    fn from(Overdraft { needed, limit }: Overdraft) -> Self {
+        Error::TooLarge { needed, limit }
+    }
+}
+
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -77,8 +84,8 @@ impl fmt::Display for Error {
             Error::Format { path: None, source } => write!(f, "model: {source}"),
             Error::Weights { node, source } => write!(f, "node {node}: {source}"),
             Error::Unsupported { node, what } => write!(f, "node {node}: {what}"),
-            Error::ArenaTooLarge { needed, limit } => {
-                write!(f, "arena: one image needs {needed} bytes, the limit is {limit}")
+            Error::TooLarge { needed, limit } => {
+                write!(f, "memory: expected at most {limit} bytes, needed are {needed} or more")
             }
             Error::Isa { requested, known, choices } => {
                 let lacks = if *known { ", which this machine lacks" } else { "" };

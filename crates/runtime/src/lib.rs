@@ -13,6 +13,7 @@
 extern crate alloc;
 
 mod arch;
+mod budget;
 mod error;
 mod exec;
 mod operand;

@@ -3,6 +3,7 @@
 
 use crate::arch::Isa;
 use crate::arch::memory::ALIGNMENT;
+use crate::budget::{Budget, product};
 use crate::error::Error;
 use crate::ops::conv_pool::{ConvPool, Planar};
 use crate::ops::max_pool2d::MaxPool2d;
@@ -18,7 +19,7 @@ use penjing_format::{DataType, ModelView, TensorType};
 const TILE_IMAGES: usize = 16;
 
 /// What a tile's largest tensor may take, so that one group leaves its result in a near cache for the next.
-const TILE_BYTES: usize = 32 << 10;
+const TILE_BYTES: u64 = 32 << 10;
 
 /// What a session runs: groups of ops in order, with their weights expanded and every tensor placed. Borrows nothing.
 pub struct Plan {
@@ -33,6 +34,8 @@ pub struct Plan {
     pub(crate) arena: usize,
     /// Bytes that the ops need beside them.
     pub(crate) scratch: usize,
+    /// Bytes of weights and tables.
+    pub(crate) own: u64,
 }
 
 /// What a group is, whoever runs it.
@@ -88,9 +91,9 @@ pub(crate) struct Group {
 impl Plan {
     /// Plans a model for one instruction set.
     ///
-    /// [`Error::ArenaTooLarge`] where one image's intermediate tensors exceed `max_arena_bytes`: a small file may ask for
-    /// much.
-    pub fn new(model: &ModelView<'_>, isa: Isa, max_arena_bytes: u64) -> Result<Self, Error> {
+    /// [`Error::TooLarge`] where weights, tables and one worker's arena exceed `max_bytes`: a small file may ask for much.
+    pub fn new(model: &ModelView<'_>, isa: Isa, max_bytes: u64) -> Result<Self, Error> {
+        let budget = Budget::new(max_bytes, 0);
         let steps = model.walk().collect::<Result<Vec<_>, _>>().map_err(format_error)?;
         let values = Values::new(model, &steps)?;
         let ports = values.inputs.iter().map(|ty| Port { dtype: ty.dtype, len: image_len(ty) });
@@ -104,14 +107,14 @@ impl Plan {
             images,
             arena: 0,
             scratch: 0,
+            own: 0,
         };
         let mut allocator = Allocator::new(&values);
         let mut planar: Option<Planar> = None;
         for (index, shape) in shapes.iter().enumerate() {
             let next = shapes.get(index + 1).filter(|next| values.feeds(shape, next));
-            let ty = &shape.last().output.ty;
-            let output_bytes = image_len(ty) as u64 * ty.dtype.size() as u64;
-            let planning = Planning { isa, images, max_bytes: max_arena_bytes, output_bytes };
+            budget.fits(image_bytes(&shape.last().output.ty))?;
+            let planning = Planning { isa, images, budget: &budget };
             let made = make_op(shape, planning, planar.take(), next.is_some())?;
             planar = made.planar;
             let output = allocator.place(shape, planar.as_ref());
@@ -120,8 +123,9 @@ impl Plan {
             plan.arena = allocator.size;
             let nodes = shape.first.index..shape.last().index + 1;
             plan.groups.push(Group { op: made.op, input, output, nodes });
-            within(plan.arena_bytes(), max_arena_bytes)?;
+            budget.fits(plan.arena_bytes())?;
         }
+        plan.own = budget.taken();
         let output = |id: u16| allocator.slot(values.root[usize::from(id)]);
         plan.outputs = model.outputs().map(output).collect();
         Ok(plan)
@@ -143,13 +147,14 @@ impl Plan {
     }
 }
 
-fn within(needed: u64, limit: u64) -> Result<(), Error> {
-    if needed > limit { Err(Error::ArenaTooLarge { needed, limit }) } else { Ok(()) }
-}
-
 /// Elements of one image; the check has seen that the batch is 1 and that a u32 holds the product.
 fn image_len(ty: &TensorType) -> usize {
     ty.shape.elements().unwrap_or(0)
+}
+
+/// Bytes of one image; more than memory may have.
+fn image_bytes(ty: &TensorType) -> u64 {
+    product(&[image_len(ty), ty.dtype.size()])
 }
 
 fn format_error(source: penjing_format::Error) -> Error {
@@ -221,12 +226,9 @@ impl Values {
 
 /// Images of a tile: fewer where tensors are large.
 fn tile_images(groups: &[GroupShape<'_>]) -> usize {
-    let bytes = |group: &GroupShape<'_>| {
-        let ty = &group.last().output.ty;
-        image_len(ty) * ty.dtype.size()
-    };
+    let bytes = |group: &GroupShape<'_>| image_bytes(&group.last().output.ty);
     let largest = groups.iter().map(bytes).max().unwrap_or(0).max(1);
-    (TILE_BYTES / largest).clamp(1, TILE_IMAGES)
+    usize::try_from(TILE_BYTES / largest).unwrap_or(1).clamp(1, TILE_IMAGES)
 }
 
 /// The nodes of a group.
@@ -259,8 +261,8 @@ struct Allocator<'a> {
     slots: Vec<Option<Slot>>,
     /// Groups that are still to read a root.
     unread: Vec<usize>,
-    /// Roots in the arena that are still needed.
-    alive: Vec<usize>,
+    /// What of the arena is still needed, by address: from, to, root.
+    alive: Vec<(usize, usize, usize)>,
     /// Bytes of one image's tensors.
     size: usize,
 }
@@ -291,31 +293,23 @@ impl<'a> Allocator<'a> {
             Some(planar) => (DataType::U8, planar.bytes()),
             None => (output.ty.dtype, image_len(&output.ty)),
         };
-        let mut taken: Vec<(usize, usize)> = self
-            .alive
-            .iter()
-            .filter_map(|&root| match self.slot(root) {
-                slot @ Slot { place: Place::Arena(at), .. } => Some((at, at + slot.bytes())),
-                Slot { place: Place::Input(_), .. } => None,
-            })
-            .collect();
-        taken.sort_unstable();
         let bytes = len * dtype.size();
-        let mut at: usize = 0;
-        for (start, end) in taken {
+        let (mut at, mut rank): (usize, usize) = (0, 0);
+        for &(start, end, _) in &self.alive {
             if at + bytes <= start {
                 break;
             }
             at = at.max(end.next_multiple_of(ALIGNMENT));
+            rank += 1;
         }
         self.size = self.size.max((at + bytes).next_multiple_of(ALIGNMENT));
         let slot = Slot { place: Place::Arena(at), dtype, len };
         self.slots[usize::from(output.id)] = Some(slot);
-        self.alive.push(usize::from(output.id));
+        self.alive.insert(rank, (at, at + bytes, usize::from(output.id)));
         let source = self.values.root[usize::from(group.first.input.id)];
         self.unread[source] = self.unread[source].saturating_sub(1);
         let (unread, is_output) = (&self.unread, &self.values.is_output);
-        self.alive.retain(|&root| unread[root] > 0 || is_output[root]);
+        self.alive.retain(|&(_, _, root)| unread[root] > 0 || is_output[root]);
         slot
     }
 }
@@ -330,7 +324,7 @@ struct Made {
 /// `private` says that a dense layer reads its result and nobody else does.
 fn make_op(
     group: &GroupShape<'_>,
-    planning: Planning,
+    planning: Planning<'_>,
     planar: Option<Planar>,
     private: bool,
 ) -> Result<Made, Error> {
@@ -341,7 +335,7 @@ fn make_op(
     let failed = |failure| match failure {
         Failure::Rank => unsupported("a tensor of this rank"),
         Failure::TooLarge => unsupported("an image of more than 4 GiB"),
-        Failure::Memory(needed) => Error::ArenaTooLarge { needed, limit: planning.max_bytes },
+        Failure::Memory(overdraft) => overdraft.into(),
         Failure::Packing(source) => Error::Weights { node, source },
     };
     let params = |ty: &TensorType| ty.quantization.ok_or(unsupported("integers without a scale"));

@@ -1,6 +1,8 @@
 //! A planned model, ready to run batches. It checks what the caller hands over and splits batches among its threads.
 
 use crate::arch::Isa;
+#[cfg(feature = "std")]
+use crate::budget::Budget;
 use crate::error::{Error, Port, RunError};
 use crate::exec::Worker;
 use crate::plan::{GroupInfo, Plan};
@@ -19,16 +21,12 @@ type Shared<T> = std::sync::Arc<T>;
 #[cfg(not(feature = "std"))]
 type Shared<T> = alloc::boxed::Box<T>;
 
-/// The most threads of a session: more would only cost memory.
-#[cfg(feature = "std")]
-pub(crate) const MAX_THREADS: usize = 1024;
-
 /// Threads for what [`SessionOptions::threads`] says.
 #[cfg(feature = "std")]
 fn thread_count(requested: usize) -> usize {
     match requested {
         0 => std::thread::available_parallelism().map_or(1, usize::from),
-        threads => threads.min(MAX_THREADS),
+        threads => threads.min(SessionOptions::MAX_THREADS),
     }
 }
 
@@ -39,14 +37,21 @@ pub struct SessionOptions {
     pub threads: usize,
     /// The instruction set; `None` for what `PENJING_ISA` names, or else the best that this machine has.
     pub isa: Option<Isa>,
-    /// The most bytes that one image's intermediate tensors may take, for each thread.
-    pub max_arena_bytes: u64,
+    /// The most bytes that the session may take: expanded weights and tables, and for each thread intermediate tensors, the
+    /// kernels' scratch and copies of inputs and outputs.
+    pub max_bytes: u64,
+}
+
+impl SessionOptions {
+    /// The most threads of a session: more would only cost memory.
+    #[cfg(feature = "std")]
+    pub const MAX_THREADS: usize = 1024;
 }
 
 impl Default for SessionOptions {
-    /// One thread, the best instruction set, 1 GiB.
+    /// One thread, the best instruction set, 256 MiB.
     fn default() -> Self {
-        Self { threads: 1, isa: None, max_arena_bytes: 1 << 30 }
+        Self { threads: 1, isa: None, max_bytes: 256 << 20 }
     }
 }
 
@@ -67,7 +72,7 @@ impl Session {
         #[cfg(feature = "std")]
         match thread_count(options.threads) {
             0 | 1 => Ok(session),
-            threads => Ok(session.share(ThreadPool::new(threads - 1)?)),
+            threads => session.share(ThreadPool::new(threads - 1)?, options),
         }
         #[cfg(not(feature = "std"))]
         match options.threads {
@@ -83,7 +88,7 @@ impl Session {
         options: SessionOptions,
         pool: &ThreadPool,
     ) -> Result<Self, Error> {
-        Ok(Self::single(model, options)?.share(pool.clone()))
+        Self::single(model, options)?.share(pool.clone(), options)
     }
 
     fn single(model: &Model, options: SessionOptions) -> Result<Self, Error> {
@@ -94,7 +99,7 @@ impl Session {
             #[cfg(not(feature = "std"))]
             None => Isa::detect(),
         };
-        let plan = Shared::new(Plan::new(&model.view(), isa, options.max_arena_bytes)?);
+        let plan = Shared::new(Plan::new(&model.view(), isa, options.max_bytes)?);
         let worker = Worker::new(&plan);
         Ok(Self {
             plan,
@@ -105,11 +110,12 @@ impl Session {
     }
 
     #[cfg(feature = "std")]
-    fn share(mut self, pool: ThreadPool) -> Self {
+    fn share(mut self, pool: ThreadPool, options: SessionOptions) -> Result<Self, Error> {
         if pool.threads() > 0 {
-            self.team = Some(Team::new(&self.plan, pool));
+            let budget = Budget::new(options.max_bytes, self.plan.own + self.plan.arena_bytes());
+            self.team = Some(Team::new(&self.plan, pool, &budget)?);
         }
-        self
+        Ok(self)
     }
 
     /// Runs a batch through a model with one input and one output.
@@ -255,6 +261,6 @@ mod tests {
     fn absurd_thread_counts_are_cut() {
         assert!(thread_count(0) >= 1);
         assert_eq!([1, 2, 1024].map(thread_count), [1, 2, 1024]);
-        assert_eq!([1025, usize::MAX].map(thread_count), [MAX_THREADS; 2]);
+        assert_eq!([1025, usize::MAX].map(thread_count), [SessionOptions::MAX_THREADS; 2]);
     }
 }

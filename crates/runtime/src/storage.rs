@@ -87,15 +87,17 @@ impl Model {
     /// The graph's outputs, in order.
     pub fn outputs(&self) -> impl Iterator<Item = TensorInfo<'_>> {
         let view = self.view();
+        // The last value may leave its type to be inferred; a file may list it often, so that it is walked to once.
+        let last = view.walk().filter_map(Result::ok).last().map(|step| step.output);
         view.outputs().map(move |id| {
-            let id = usize::from(id);
-            let Some(node) = id.checked_sub(view.n_inputs()) else {
-                let name = view.input(id).and_then(|value| value.name);
-                return TensorInfo::new(name, view.input_type(id).ok().as_ref());
+            let index = usize::from(id);
+            let value = match index.checked_sub(view.n_inputs()) {
+                None => view.input(index),
+                Some(node) => view.node(node).and_then(|node| node.value()),
             };
-            let name = view.node(node).and_then(|node| node.value()).and_then(|value| value.name);
-            let step = view.walk().nth(node).and_then(Result::ok);
-            TensorInfo::new(name, step.map(|step| step.output.ty).as_ref())
+            let inferred = last.filter(|last| last.id == id).map(|last| last.ty);
+            let ty = inferred.or_else(|| view.stated_type(id));
+            TensorInfo::new(value.and_then(|value| value.name), ty.as_ref())
         })
     }
 

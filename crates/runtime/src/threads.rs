@@ -50,7 +50,7 @@ pub(crate) trait Work: Send + core::fmt::Debug {
 impl ThreadPool {
     /// Starts `threads` threads, at most 1024, and returns when all of them wait. Whoever runs a session is one more.
     pub fn new(threads: usize) -> Result<Self, Error> {
-        let threads = threads.min(crate::session::MAX_THREADS);
+        let threads = threads.min(crate::SessionOptions::MAX_THREADS);
         let queue = Queue { ready: VecDeque::new(), room: 0, started: 0, stop: false };
         let exchange = Arc::new(Exchange {
             queue: Mutex::new(queue),

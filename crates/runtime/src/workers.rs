@@ -1,6 +1,7 @@
 //! A session's share of a thread pool. The caller copies tiles of a batch into staging memory that jobs own and hand over, so
 //! that no borrow crosses a thread; it computes beside them, and copies their results out.
 
+use crate::budget::{Budget, Overdraft, product};
 use crate::error::RunError;
 use crate::exec::{Inputs, Outputs, Worker};
 use crate::plan::Plan;
@@ -11,7 +12,7 @@ use penjing_format::DataType;
 use std::sync::{Arc, Condvar, Mutex};
 
 /// The most bytes of one tile: about what stays in a core's nearest cache beside the weights.
-const TILE_BYTES: usize = 64 << 10;
+const TILE_BYTES: u64 = 64 << 10;
 
 /// The most images of one tile.
 const TILE_IMAGES: usize = 64;
@@ -61,17 +62,25 @@ enum Staging {
 }
 
 impl Team {
-    pub(crate) fn new(plan: &Arc<Plan>, pool: ThreadPool) -> Self {
+    pub(crate) fn new(
+        plan: &Arc<Plan>,
+        pool: ThreadPool,
+        budget: &Budget,
+    ) -> Result<Self, Overdraft> {
         let jobs = 2 * pool.threads();
         let returns =
             Arc::new(Returns { done: Mutex::new(Vec::with_capacity(jobs)), more: Condvar::new() });
-        let image_bytes: usize =
-            plan.inputs.iter().map(|port| port.len * port.dtype.size()).sum::<usize>()
-                + plan.outputs.iter().map(|slot| slot.len * slot.dtype.size()).sum::<usize>();
-        let tile_images = (TILE_BYTES / image_bytes.max(1)).clamp(1, TILE_IMAGES);
+        let inputs = plan.inputs.iter().map(|port| product(&[port.len, port.dtype.size()]));
+        let outputs = plan.outputs.iter().map(|slot| product(&[slot.len, slot.dtype.size()]));
+        let image_bytes = inputs.chain(outputs).fold(1, u64::saturating_add);
+        let tile_images =
+            usize::try_from(TILE_BYTES / image_bytes).unwrap_or(1).clamp(1, TILE_IMAGES);
+        let staging = image_bytes.saturating_mul(tile_images as u64);
+        let job = staging.saturating_add(plan.arena_bytes());
+        budget.take(job.saturating_mul(jobs as u64))?;
         let free = (0..jobs).map(|_| Box::new(Job::new(plan, tile_images, &returns))).collect();
         pool.exchange().reserve(jobs);
-        Self { pool, free, jobs, returns, tile_images }
+        Ok(Self { pool, free, jobs, returns, tile_images })
     }
 
     /// Threads, the caller's not among them.
@@ -253,6 +262,7 @@ mod tests {
             images: 1,
             arena: 64,
             scratch: 0,
+            own: 0,
         }
     }
 
@@ -261,7 +271,8 @@ mod tests {
         let plan = Arc::new(broken_plan());
         for threads in [1, 3] {
             let pool = ThreadPool::new(threads).unwrap();
-            let mut team = Team::new(&plan, pool.clone());
+            let budget = Budget::new(1 << 20, 0);
+            let mut team = Team::new(&plan, pool.clone(), &budget).unwrap();
             let mut worker = Worker::new(&plan);
             for batch in [2, 3, 64, 1000] {
                 let (images, mut codes) = (vec![0_u8; batch], vec![0_u8; batch]);

@@ -3,7 +3,7 @@
 mod support;
 
 use penjing_format::DataType;
-use penjing_format::write::{Node, Op, PackingChoice};
+use penjing_format::write::PackingChoice;
 use penjing_runtime::{Error, Input, Model, Output, Port, RunError, Session, SessionOptions};
 use support::Data;
 
@@ -90,7 +90,7 @@ fn flipped_bits_are_refused_or_run() {
         let mut flipped = bytes.clone();
         flipped[bit / 8] ^= 1 << (bit % 8);
         let Ok(model) = Model::from_bytes(flipped) else { continue };
-        let options = SessionOptions { max_arena_bytes: 1 << 22, ..SessionOptions::default() };
+        let options = SessionOptions { max_bytes: 1 << 22, ..SessionOptions::default() };
         let Ok(mut session) = Session::new(&model, options) else { continue };
         let info = model.inputs().next().unwrap();
         let images = Data::zeros(info.dtype, info.len());
@@ -98,65 +98,4 @@ fn flipped_bits_are_refused_or_run() {
         opened += 1;
     }
     assert!(opened > 0);
-}
-
-#[test]
-fn a_small_file_cannot_ask_for_much_memory() {
-    let case = support::ConvCase {
-        dtype: DataType::U8,
-        input: [2, 2, 1],
-        kernel: [1, 1],
-        out_channels: 4,
-        stride: [1, 1],
-        dilation: [1, 1],
-        pads: [9_000; 4],
-        pool: None,
-        seed: 0xe3,
-    };
-    let model = support::model(&case.spec().unwrap(), PackingChoice::Auto);
-    let found = Session::new(&model, SessionOptions::default()).unwrap_err();
-    let Error::ArenaTooLarge { needed, limit } = found else { panic!("{found}") };
-    assert!(needed > 18_002 * 18_002 * 4 && limit == 1 << 30, "{needed} {limit}");
-}
-
-/// What a pool behind it leaves small is refused by its own size, before any table of it is made.
-#[test]
-fn a_pool_hides_no_large_convolution() {
-    let case = support::ConvCase {
-        dtype: DataType::U8,
-        input: [1, 1, 1],
-        kernel: [1, 1],
-        out_channels: 1,
-        stride: [1, 1],
-        dilation: [1, 1],
-        pads: [30_000; 4],
-        pool: Some(([60_001, 60_001], [60_001, 60_001], [0; 4])),
-        seed: 0xe2,
-    };
-    let model = support::model(&case.spec().unwrap(), PackingChoice::Auto);
-    for &isa in support::instruction_sets() {
-        let options = SessionOptions { isa: Some(isa), ..SessionOptions::default() };
-        let found = Session::new(&model, options).unwrap_err();
-        let Error::ArenaTooLarge { needed, limit } = found else { panic!("{found}") };
-        assert!(needed > 60_001 * 60_001 * 4 && limit == 1 << 30, "{needed} {limit}");
-    }
-}
-
-#[test]
-fn arena_bytes_count_what_lives_at_once() {
-    // Two quantize ops in a row through a dequantize: the first codes are gone when the second are made.
-    let params = penjing_format::QuantParams { scale: 0.1, zero_point: 0 };
-    let codes = support::i8_value(false, params);
-    let spec = penjing_format::write::Model {
-        inputs: vec![support::input_value(DataType::F32, [1, 64].into(), params)],
-        nodes: vec![
-            Node::new(Op::Quantize, codes.clone()),
-            Node::new(Op::Dequantize, None),
-            Node::new(Op::Quantize, codes),
-        ],
-        ..Default::default()
-    };
-    let session = support::session(&support::model(&spec, PackingChoice::Auto), 1);
-    // A tile of 16 images.
-    assert_eq!(session.arena_bytes(), 16 * (64 + 4 * 64));
 }

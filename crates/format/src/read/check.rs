@@ -78,7 +78,7 @@ fn outputs(model: &ModelView<'_>, last: Option<TensorType>) -> Result<Option<Ten
             return Err(Error::ValueId { place, limit, found });
         }
         let is_last = found.checked_add(1) == Some(limit);
-        let ty = if is_last { last } else { Some(model.stated_type(id, place)?) };
+        let ty = if is_last { last } else { Some(model.require_type(id, place)?) };
         first = first.or(ty);
     }
     Ok(first)

@@ -84,7 +84,7 @@ impl<'a> Walk<'a> {
         }
         match self.last {
             Some(last) if id.checked_add(1) == Some(own) => Ok(last),
-            _ => self.model.stated_type(id, place),
+            _ => self.model.require_type(id, place),
         }
     }
 }
@@ -107,8 +107,14 @@ impl<'a> Iterator for Walk<'a> {
 }
 
 impl ModelView<'_> {
+    /// The type of value `id` if the file states all of it, as it must of graph inputs and of every output but the last value.
+    #[must_use]
+    pub fn stated_type(&self, id: u16) -> Option<TensorType> {
+        self.require_type(id, Owner::Model.field("outputs")).ok()
+    }
+
     /// The type of value `id` by what the file states alone, which must be all of it.
-    pub(super) fn stated_type(
+    pub(super) fn require_type(
         &self,
         id: u16,
         place: crate::error::Place,

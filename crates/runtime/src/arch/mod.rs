@@ -3,6 +3,11 @@
 //! A set is chosen once, when a session is planned. Kernels (`kernels`) are written once over the vectors of `lanes`, which
 //! each set's own file implements; loops over geometry live in `ops`.
 
+#![cfg_attr(
+    not(any(target_arch = "x86_64", target_arch = "aarch64")),
+    allow(dead_code, reason = "portable kernels alone have no integer products of their own")
+)]
+
 /// Methods whose body is one expression of intrinsics.
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 macro_rules! instructions {

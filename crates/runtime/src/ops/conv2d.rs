@@ -13,6 +13,7 @@ use crate::arch::kernels::rows::{Pool, PoolRow};
 use crate::arch::lanes::Codes;
 use crate::arch::memory::{room, take};
 use crate::arch::{Arithmetic, Floats, Integers, Isa};
+use crate::budget::product;
 use crate::operand::{self, Weights};
 use crate::tensor::{Input, Output};
 use core::ops::Range;
@@ -43,7 +44,7 @@ pub(crate) struct Conv2d {
 
 impl Conv2d {
     pub(crate) fn new(
-        planning: Planning,
+        planning: Planning<'_>,
         op: &Attributes<'_>,
         input: &TensorType,
         output: &TensorType,
@@ -58,8 +59,14 @@ impl Conv2d {
         let lanes = window.out_channels.next_multiple_of(width);
         let weighted =
             Weighted { weights: &op.weights, bias: op.bias.as_ref(), activation: op.activation };
+        let codes = if quantization.is_some() { traits.codes } else { Codes::F32 };
+        // Before anything of the kind is made; a run of taps may leave its last dword in part.
+        let runs = window.kernel[0] * window.kernel[1];
+        let dwords = window.taps() / codes.per_dword() + runs;
+        planning.budget.take(window.table_bytes(window.taps()))?;
+        planning.budget.take(product(&[dwords + Sums::DWORDS, lanes, size_of::<u32>()]))?;
+        planning.budget.fits(window.plane_bytes(window.channels, codes.bytes()))?;
         let mut sums = Sums::new(weighted, quantization, window.out_channels, lanes)?;
-        let codes = sums.codes(traits.codes);
         if let (Sums::Codes { bias, zero_point, .. }, Some(q)) = (&mut sums, quantization) {
             operand::fold_zero(
                 &op.weights,
@@ -78,7 +85,6 @@ impl Conv2d {
         if let Some(picked) = window.picked(slack).filter(|_| !raw) {
             (window, plane) = picked;
         }
-        planning.within(window.bytes(&plane, codes.bytes()))?;
         let (gather, taps) = window.gather(&plane, codes.bytes()).ok_or(Failure::TooLarge)?;
         let dwords = gather.dwords();
         let mut weights = Weights::zeroed(dwords * lanes, codes);

@@ -14,6 +14,7 @@ use crate::arch::kernels::prepare::shift;
 use crate::arch::kernels::winograd::{self, Finish, Parity, Split, transform};
 use crate::arch::lanes::{Codes, Products, centred_bounds};
 use crate::arch::memory::{ALIGNMENT, cast, cast_mut, room, take};
+use crate::budget::product;
 use crate::operand::{self, Weight};
 use crate::tensor::{Input, Output};
 use alloc::vec;
@@ -74,7 +75,7 @@ impl Planar {
 impl ConvPool {
     /// `Ok(None)` where the shapes are other ones, or integers outgrow f32.
     pub(crate) fn new(
-        planning: Planning,
+        planning: Planning<'_>,
         op: &Attributes<'_>,
         pool: &MaxPool2d,
         input: &TensorType,
@@ -98,6 +99,8 @@ impl ConvPool {
         let channels = window.out_channels;
         let weighted =
             Weighted { weights: &op.weights, bias: op.bias.as_ref(), activation: op.activation };
+        // Weights in the file's order and in the kernel's, at most 16 dwords each.
+        planning.budget.take(product(&[32 + Sums::DWORDS, channels, size_of::<u32>()]))?;
         let sums = Sums::new(weighted, quantization, channels, channels)?;
         let Some(body) = Body::new(op, &sums, quantization, traits.patches, traits.codes) else {
             return Ok(None);
@@ -112,7 +115,9 @@ impl ConvPool {
         let plane = (rows * pitch).max(lanes + pitch + 2).next_multiple_of(16);
         let parity = Parity { image: window.input, pad: window.pad, pitch, plane, groups };
         let codes = sums.codes(traits.codes);
-        planning.within(20 * plane as u64 + 4 * channels as u64 * lanes as u64)?;
+        planning.budget.take(product(&[lanes, size_of::<f32>()]))?;
+        let planes = product(&[4 * size_of::<f32>(), plane]);
+        planning.budget.fits(planes.saturating_add(product(&[channels, lanes, 4])))?;
         let layout = Planar { size, channels, pitch, lanes, codes };
         let mask = mask(&layout);
         let macs = (window.positions() * channels * 9) as u64;

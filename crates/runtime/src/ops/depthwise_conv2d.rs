@@ -10,6 +10,7 @@ use crate::arch::kernels::depthwise::{IntegerSums, Join, RealSums, RunDepthwise}
 use crate::arch::kernels::prepare::{PlaneShape, Prepare};
 use crate::arch::lanes::Codes;
 use crate::arch::memory::{bytes_of_mut, room, take};
+use crate::budget::product;
 use crate::operand::Weights;
 use crate::tensor::{Input, Output};
 use alloc::vec::Vec;
@@ -34,7 +35,7 @@ pub(crate) struct DepthwiseConv2d {
 
 impl DepthwiseConv2d {
     pub(crate) fn new(
-        planning: Planning,
+        planning: Planning<'_>,
         op: &Attributes<'_>,
         input: &TensorType,
         output: &TensorType,
@@ -48,10 +49,13 @@ impl DepthwiseConv2d {
         let lanes = channels.next_multiple_of(vector);
         let weighted =
             Weighted { weights: &op.weights, bias: op.bias.as_ref(), activation: op.activation };
+        let [kernel_h, kernel_w] = window.kernel;
+        let taps = kernel_h * kernel_w;
+        planning.budget.take(window.table_bytes(taps))?;
+        planning.budget.take(product(&[taps + Sums::DWORDS, lanes, size_of::<u32>()]))?;
+        planning.budget.fits(window.plane_bytes(lanes, size_of::<f32>()))?;
         let sums = Sums::new(weighted, quantization, channels, lanes)?;
         let plane = window.plane(lanes, channels / window.channels, 0);
-        planning.within(window.bytes(&plane, 4))?;
-        let [kernel_h, kernel_w] = window.kernel;
         let mut offsets = Vec::with_capacity(kernel_h * kernel_w);
         for r in 0..kernel_h {
             for s in 0..kernel_w {

@@ -9,6 +9,7 @@ use crate::arch::kernels::prepare::{PlaneShape, Prepare, shift};
 use crate::arch::lanes::Codes;
 use crate::arch::memory::{cast, room, take};
 use crate::arch::{Arithmetic, Floats, Integers, Isa};
+use crate::budget::product;
 use crate::operand::{self, Weights};
 use crate::tensor::{Input, Output};
 use alloc::vec::Vec;
@@ -38,7 +39,7 @@ enum Path {
 impl FullyConnected {
     /// With a `planar` input, features lie as a [`ConvPool`] has left them.
     pub(crate) fn new(
-        planning: Planning,
+        planning: Planning<'_>,
         op: &Attributes<'_>,
         input: &TensorType,
         output: &TensorType,
@@ -56,6 +57,15 @@ impl FullyConnected {
             || (4 * outputs < 3 * padded && features >= 2 * traits.lanes * codes.per_dword());
         let vectors = outputs.next_multiple_of(traits.lanes);
         let lanes = if along_features { vectors } else { padded };
+        let whole = if along_features { traits.lanes } else { 1 };
+        let dwords = match planar {
+            Some(planar) => planar.bytes() / 4,
+            None => features.div_ceil(codes.per_dword()).next_multiple_of(whole),
+        };
+        let rows = if along_features { outputs } else { lanes };
+        let places = product(&[features, size_of::<(usize, usize)>()]);
+        planning.budget.take(product(&[rows, dwords, size_of::<u32>()]).saturating_add(places))?;
+        planning.budget.take(product(&[lanes + dwords, Sums::DWORDS, size_of::<u32>()]))?;
         let weighted =
             Weighted { weights: &op.weights, bias: op.bias.as_ref(), activation: op.activation };
         let mut sums = Sums::new(weighted, quantization, outputs, lanes)?;
@@ -66,11 +76,6 @@ impl FullyConnected {
             };
             operand::fold_zero(&op.weights, bias, zero);
         }
-        let whole = if along_features { traits.lanes } else { 1 };
-        let dwords = match planar {
-            Some(planar) => planar.bytes() / 4,
-            None => features.div_ceil(codes.per_dword()).next_multiple_of(whole),
-        };
         let per_dword = codes.per_dword();
         let plain = quantization.is_none() && dwords == features;
         let plane = (planar.is_none() && !plain).then(|| PlaneShape {
@@ -93,7 +98,6 @@ impl FullyConnected {
             Some(planar) => planar.places().for_each(|place| places.push(split(place))),
             None => places.extend((0..features).map(split)),
         }
-        let rows = if along_features { outputs } else { lanes };
         let mut weights = Weights::zeroed(rows * dwords, codes);
         let width = if along_features { 1 } else { tile * traits.lanes };
         weights.fill(&op.weights, |output| {

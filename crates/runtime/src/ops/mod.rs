@@ -14,6 +14,7 @@ mod window;
 
 use self::elementwise::{Dequantize, Quantize};
 use crate::arch::Isa;
+use crate::budget::{Budget, Overdraft};
 use crate::tensor::{Input, Output};
 use alloc::boxed::Box;
 use penjing_format::{DataType, PackingError, QuantParams};
@@ -31,23 +32,12 @@ pub(crate) enum Op {
 
 /// What an op is planned for.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Planning {
+pub(crate) struct Planning<'a> {
     pub(crate) isa: Isa,
     /// The most images that it will run on at once.
     pub(crate) images: usize,
-    /// The most bytes that the memory of one image may take.
-    pub(crate) max_bytes: u64,
-    /// Bytes of one image of the result.
-    pub(crate) output_bytes: u64,
-}
-
-impl Planning {
-    /// Refuses an op whose result and `own` bytes, for planes and tables, exceed what is granted, before any of it is taken: a
-    /// small file may ask for much.
-    pub(crate) fn within(self, own: u64) -> Result<(), Failure> {
-        let needed = self.output_bytes.saturating_add(own);
-        if needed > self.max_bytes { Err(Failure::Memory(needed)) } else { Ok(()) }
-    }
+    /// Of which an op takes its weights and tables, and in which its scratch memory must fit.
+    pub(crate) budget: &'a Budget,
 }
 
 /// Why an op cannot be planned.
@@ -57,14 +47,20 @@ pub(crate) enum Failure {
     Rank,
     /// An address would not fit in 32 bits.
     TooLarge,
-    /// An image's plane and the tables over it would take so many bytes, more than granted.
-    Memory(u64),
+    /// Weights, tables or planes are more than is granted.
+    Memory(Overdraft),
     Packing(PackingError),
 }
 
 impl From<PackingError> for Failure {
     fn from(source: PackingError) -> Self {
         Failure::Packing(source)
+    }
+}
+
+impl From<Overdraft> for Failure {
+    fn from(overdraft: Overdraft) -> Self {
+        Failure::Memory(overdraft)
     }
 }
 

@@ -73,6 +73,9 @@ pub(crate) struct Weighted<'a> {
 }
 
 impl Sums {
+    /// Dwords that it holds for each lane: biases and multipliers.
+    pub(crate) const DWORDS: usize = 2;
+
     /// For `channels` outputs in `lanes` lanes; integers where there is a quantization.
     pub(crate) fn new(
         op: Weighted<'_>,

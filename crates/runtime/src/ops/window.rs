@@ -2,6 +2,7 @@
 
 use crate::arch::kernels::conv::Gather;
 use crate::arch::kernels::prepare::PlaneShape;
+use crate::budget::product;
 use alloc::vec::Vec;
 use penjing_format::{Padding, Shape};
 
@@ -59,6 +60,11 @@ impl Window {
         covered.max(self.pad[axis] + self.input[axis])
     }
 
+    /// Bytes of a plane of elements of so many bytes.
+    pub(crate) fn plane_bytes(&self, plane_channels: usize, bytes: usize) -> u64 {
+        product(&[self.extent(0), self.extent(1), plane_channels, bytes])
+    }
+
     /// The padded image, with `plane_channels` elements a pixel, and `slack` elements more.
     pub(crate) fn plane(&self, plane_channels: usize, repeat: usize, slack: usize) -> PlaneShape {
         let pitch = self.extent(1) * plane_channels;
@@ -96,9 +102,16 @@ impl Window {
         (0..self.positions()).map(move |p| (p / columns * step[0] + p % columns * step[1]) * bytes)
     }
 
-    /// Bytes of a plane and of the table of its positions.
-    pub(crate) fn bytes(&self, plane: &PlaneShape, element: usize) -> u64 {
-        plane.len as u64 * element as u64 + self.positions() as u64 * 4
+    /// Bytes of the tables that [`gather`](Self::gather) makes, of so many taps.
+    pub(crate) fn table_bytes(&self, taps: usize) -> u64 {
+        let tap = size_of::<u32>() + size_of::<(usize, usize)>();
+        product(&[self.output[0], self.output[1], size_of::<u32>()])
+            .saturating_add(product(&[taps, tap]))
+    }
+
+    /// Taps of an output channel.
+    pub(crate) fn taps(&self) -> usize {
+        self.kernel[0] * self.kernel[1] * self.channels
     }
 
     /// The runs of taps that lie side by side in a plane: (first tap of the kernel in row-major order, taps, elements from the

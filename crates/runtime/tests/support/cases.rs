@@ -200,7 +200,6 @@ impl DepthwiseCase {
     }
 }
 
-/// A dense layer by itself.
 /// Appends a dense layer to a convolution and its pool.
 pub(crate) fn flatten_into_dense(spec: &mut Spec, case: &ConvCase, out: u32) {
     let reals = case.dtype == DataType::F32;
@@ -219,6 +218,7 @@ pub(crate) fn flatten_into_dense(spec: &mut Spec, case: &ConvCase, out: u32) {
     spec.nodes.push(Node::new(dense, value));
 }
 
+/// A dense layer by itself.
 pub(crate) fn dense_spec(dtype: DataType, features: u32, out: u32, seed: u64) -> Spec {
     let reals = dtype == DataType::F32;
     let dense = Op::FullyConnected(FullyConnected {

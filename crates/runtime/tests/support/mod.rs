@@ -33,7 +33,8 @@ pub(crate) fn instruction_sets() -> &'static [Isa] {
     static SETS: OnceLock<Vec<Isa>> = OnceLock::new();
     SETS.get_or_init(|| {
         let required = std::env::var("PENJING_REQUIRE_ISA").unwrap_or_default();
-        let required: Vec<&str> = required.split(',').filter(|name| !name.is_empty()).collect();
+        let required: Vec<&str> =
+            required.split(',').map(str::trim).filter(|name| !name.is_empty()).collect();
         for name in &required {
             assert!(Isa::from_name(name).is_ok(), "PENJING_REQUIRE_ISA: no {name} here");
         }

@@ -1,5 +1,5 @@
-//! Every op on every instruction set against the oracle over random shapes, types, zero points and extreme values: integers bit for bit, reals within
-//! `1e-5 * (sum |x * w| + |bias|)`. Batches and threads are `invariance`'s.
+//! Every op on every instruction set against the oracle over random shapes, types, zero points and extreme values: integers bit
+//! for bit, reals within `1e-5 * (sum |x * w| + |bias|)`. Batches and threads are `invariance`'s.
 
 mod support;
 
@@ -193,6 +193,71 @@ fn conv2d_of_many_taps() {
             conforms(&case.spec().unwrap(), PackingChoice::Auto, 5, 1.0);
         }
     }
+}
+
+/// One large product and many that are each half a unit in its last place: a sum in one long row would lose them all.
+#[test]
+fn small_products_add_up() {
+    use penjing_format::write::{Constant, Conv2d, DepthwiseConv2d, FullyConnected};
+    let weights = |len: usize| (0..len).map(|i| if i == 0 { 1.0 } else { 5.9e-8 }).collect();
+    let activation = penjing_format::Activation::None;
+    let (stride, dilation, padding) = ([1, 1], [1, 1], support::padding(0, 0, 0, 0));
+    let conv = Op::Conv2d(Conv2d {
+        weights: Constant::f32([1, 1, 1, 256].into(), weights(256)),
+        bias: None,
+        stride,
+        dilation,
+        padding,
+        activation,
+    });
+    let depthwise = Op::DepthwiseConv2d(DepthwiseConv2d {
+        weights: Constant::f32([1, 16, 16, 1].into(), weights(256)),
+        bias: None,
+        stride,
+        dilation,
+        padding,
+        activation,
+    });
+    let dense = |features: u32| {
+        let lanes = (0..features).map(|i| if i < 16 { 1.0 } else { 5.9e-8 }).collect();
+        Op::FullyConnected(FullyConnected {
+            weights: Constant::f32([1, features].into(), lanes),
+            bias: None,
+            activation,
+        })
+    };
+    for (op, shape) in [
+        (conv, [1, 1, 1, 256].into()),
+        (depthwise, [1, 16, 16, 1].into()),
+        (dense(2048), [1, 2048].into()),
+        (dense(4096), penjing_format::Shape::from([1, 4096])),
+    ] {
+        let input = support::input_value(DataType::F32, shape, QuantParams::PIXEL);
+        let spec =
+            Spec { inputs: vec![input], nodes: vec![Node::new(op, None)], ..Spec::default() };
+        let model = support::model(&spec, PackingChoice::Dense);
+        conforms_on(&model, &Data::F32(vec![1.0; 3 * shape.elements().unwrap()]), 1.0);
+    }
+}
+
+/// Winograd's transforms of weights near the largest reals would overflow where the products do not.
+#[test]
+fn patches_of_huge_weights_stay_finite() {
+    use penjing_format::write::{Constant, Conv2d};
+    let conv = Op::Conv2d(Conv2d {
+        weights: Constant::f32([2, 3, 3, 1].into(), vec![2e38; 18]),
+        bias: None,
+        stride: [1, 1],
+        dilation: [1, 1],
+        padding: support::padding(0, 0, 0, 0),
+        activation: penjing_format::Activation::Relu,
+    });
+    let pool = MaxPool2d { window: [2, 2], stride: [2, 2], padding: support::padding(0, 0, 0, 0) };
+    let input = support::input_value(DataType::F32, [1, 4, 4, 1].into(), QuantParams::PIXEL);
+    let nodes = vec![Node::new(conv, None), Node::new(Op::MaxPool2d(pool), None)];
+    let spec = Spec { inputs: vec![input], nodes, ..Spec::default() };
+    let model = support::model(&spec, PackingChoice::Auto);
+    conforms_on(&model, &Data::F32(vec![1e-38; 3 * 16]), 1.0);
 }
 
 /// Every input and weight at the end of its range: the sums that an integer kernel may not saturate on the way to.

@@ -44,6 +44,12 @@ pub(super) fn judge_peers(record: &Record, peers: &Peers) -> Vec<Judged> {
     let mut judged: Vec<Judged> = RATIOS.iter().map(|bar| ratio(bar, peers, &record.isa)).collect();
     judged.extend(peers.scaling.iter().map(scaling));
     judged.extend(starts(peers));
+    judged.push(Judged {
+        what: "int8: the same bytes for 10,000 images".into(),
+        expected: "on every instruction set".into(),
+        found: peers.same_bytes.join(", "),
+        verdict: verdict(!peers.same_bytes.is_empty()),
+    });
     judged
 }
 
@@ -147,8 +153,8 @@ mod tests {
     #[test]
     fn a_good_run_meets_every_bar() {
         let record = made_up();
-        assert_eq!(judge(&record).len(), 7 + 1 + 2 + 4);
-        assert_eq!(with(Verdict::Met, &record).len(), 14, "{:?}", judge(&record));
+        assert_eq!(judge(&record).len(), 7 + 1 + 2 + 1 + 4);
+        assert_eq!(with(Verdict::Met, &record).len(), 15, "{:?}", judge(&record));
     }
 
     #[test]
@@ -164,7 +170,8 @@ mod tests {
         peers.starts[0].load_us = 151.0;
         peers.starts[0].peak_bytes = 8_000_001;
         peers.scaling[0].two_threads_min = 0.34;
-        assert_eq!(with(Verdict::Missed, &record).len(), 14, "{:?}", judge(&record));
+        peers.same_bytes.clear();
+        assert_eq!(with(Verdict::Missed, &record).len(), 15, "{:?}", judge(&record));
     }
 
     #[test]

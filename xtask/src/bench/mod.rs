@@ -1,6 +1,7 @@
 //! `cargo xtask bench`: kernels beside the machine's peak and, with `--peers`, the article's network beside LiteRT. It spawns
 //! `cargo bench`, the `penjing` binary and Python; what it times is what a user runs.
 
+mod answers;
 mod bars;
 mod images;
 mod kernels;

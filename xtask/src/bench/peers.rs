@@ -9,6 +9,7 @@ use anyhow::{Context, Result, ensure};
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::answers;
 use super::images::Images;
 use super::litert::{LiteRt, Timing};
 use super::record::{Pair, Peers, Scaling, Times};
@@ -65,6 +66,17 @@ struct Results {
     theirs: Vec<Timing>,
     ours: Vec<Ours>,
     forced: Vec<Vec<Ours>>,
+}
+
+/// One round of the threads' rows. Microseconds an image, but for `pair`.
+struct Shared {
+    dtype: String,
+    one_thread_min: f64,
+    two_threads_min: f64,
+    /// One process alone, tenth percentile.
+    alone: f64,
+    /// Images a microsecond of two processes at once.
+    pair: f64,
 }
 
 /// A batch that is large enough to be divided.
@@ -124,7 +136,7 @@ impl Setup<'_> {
     }
 
     /// One thread, two threads, and two processes of one thread at once.
-    fn share(&self, dtype: &str, us_per_image: f64) -> Result<Scaling> {
+    fn share(&self, dtype: &str, us_per_image: f64) -> Result<Shared> {
         // `bench` times two passes a repeat
         let repeats = SHARED_US / (2.0 * us_per_image * SHARED_IMAGES as f64);
         let repeats = (repeats as usize).clamp(self.repeats.min(10), 400);
@@ -144,13 +156,12 @@ impl Setup<'_> {
         });
         let [a, b] = pair;
         // not minima, which may be of moments in which one process ran alone
-        let alone = one.timing.us_per_image_p10;
-        Ok(Scaling {
+        Ok(Shared {
             dtype: dtype.to_owned(),
-            batch: SHARED_BATCH,
             one_thread_min: one.timing.us_per_image_min,
             two_threads_min: two.timing.us_per_image_min,
-            side_by_side: alone / a?.timing.us_per_image_p10 + alone / b?.timing.us_per_image_p10,
+            alone: one.timing.us_per_image_p10,
+            pair: a?.timing.us_per_image_p10.recip() + b?.timing.us_per_image_p10.recip(),
         })
     }
 
@@ -167,7 +178,7 @@ impl Setup<'_> {
 pub(super) fn measure(setup: &Setup<'_>, progress: &Progress) -> Result<Found> {
     let rows = setup.rows();
     let mut results: Vec<Results> = rows.iter().map(|_| Results::default()).collect();
-    let mut scaling: Vec<Vec<Scaling>> = vec![Vec::new(); 2];
+    let mut scaling: Vec<Vec<Shared>> = [Vec::new(), Vec::new()].into();
     let mut starts = Starts::new(setup)?;
     for round in 1..=setup.rounds {
         let step = progress.step();
@@ -192,6 +203,7 @@ pub(super) fn measure(setup: &Setup<'_>, progress: &Progress) -> Result<Found> {
         pairs: pairs(&rows, &results, &isa)?,
         scaling: scaling.iter().filter_map(|rounds| best(rounds)).collect(),
         starts: starts.starts,
+        same_bytes: answers::same_bytes(setup)?,
     };
     Ok(Found { peers, isa })
 }
@@ -247,13 +259,16 @@ fn times(rounds: &[Timing]) -> Times {
     }
 }
 
-/// The least times of all rounds and the most that side-by-side processes reached.
-fn best(rounds: &[Scaling]) -> Option<Scaling> {
-    rounds.iter().cloned().reduce(|a, b| Scaling {
-        one_thread_min: a.one_thread_min.min(b.one_thread_min),
-        two_threads_min: a.two_threads_min.min(b.two_threads_min),
-        side_by_side: a.side_by_side.max(b.side_by_side),
-        ..a
+/// The least times of all rounds, and the most that side-by-side processes did over the most that one did alone.
+fn best(rounds: &[Shared]) -> Option<Scaling> {
+    let least = |of: fn(&Shared) -> f64| rounds.iter().map(of).fold(f64::INFINITY, f64::min);
+    let pair = rounds.iter().map(|round| round.pair).fold(0.0, f64::max);
+    rounds.first().map(|round| Scaling {
+        dtype: round.dtype.clone(),
+        batch: SHARED_BATCH,
+        one_thread_min: least(|round| round.one_thread_min),
+        two_threads_min: least(|round| round.two_threads_min),
+        side_by_side: least(|round| round.alone) * pair,
     })
 }
 
@@ -303,16 +318,16 @@ mod tests {
 
     #[test]
     fn threads_are_judged_by_the_best_rounds() {
-        let round = |one, two, side| Scaling {
+        let round = |one, two, alone, pair| Shared {
             dtype: "int8".into(),
-            batch: 1024,
             one_thread_min: one,
             two_threads_min: two,
-            side_by_side: side,
+            alone,
+            pair,
         };
-        let found = best(&[round(2.0, 1.1, 1.5), round(3.0, 1.0, 1.9)]).unwrap();
-        assert_eq!(found, round(2.0, 1.0, 1.9));
-        assert_eq!(found.ratio(), 2.0);
+        let found = best(&[round(2.0, 1.1, 2.5, 0.75), round(3.0, 1.0, 2.0, 0.5)]).unwrap();
+        assert_eq!((found.one_thread_min, found.two_threads_min), (2.0, 1.0));
+        assert_eq!((found.side_by_side, found.ratio()), (1.5, 2.0));
         assert_eq!(best(&[]), None);
     }
 }

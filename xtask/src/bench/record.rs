@@ -65,6 +65,9 @@ pub(super) struct Peers {
     pub(super) pairs: Vec<Pair>,
     pub(super) scaling: Vec<Scaling>,
     pub(super) starts: Vec<Start>,
+    /// Instruction sets on which all test images got the same bytes from the int8 model.
+    #[serde(default)]
+    pub(super) same_bytes: Vec<String>,
 }
 
 /// The two on the same images.
@@ -101,8 +104,8 @@ pub(super) struct Scaling {
     pub(super) batch: usize,
     pub(super) one_thread_min: f64,
     pub(super) two_threads_min: f64,
-    /// Throughput of two processes at once, one thread each, over that of one alone: what this machine's cores allow. The
-    /// best round's, of tenth percentiles.
+    /// Throughput of two processes at once, one thread each, over that of one alone: what this machine's cores allow. Of tenth
+    /// percentiles: the best alone and the best pair.
     pub(super) side_by_side: f64,
 }
 
@@ -248,6 +251,7 @@ pub(super) fn made_up() -> Record {
             two_threads_min: 0.3,
             side_by_side: 1.95,
         }],
+        same_bytes: ["portable", "avx2", "avx512"].map(Into::into).to_vec(),
         starts: vec![start("penjing", 100.0, 7_000_000), start("LiteRT", 1000.0, 38_700_000)],
     };
     Record {

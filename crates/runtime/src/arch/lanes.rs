@@ -52,7 +52,7 @@ pub(crate) enum Products {
 /// How integer codes lie in the memory that products are taken from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Codes {
-    /// `q - zero_point`, one a dword; sums of up to 514 products are exact.
+    /// `q - zero_point`, one a dword; sums of up to [`EXACT_PRODUCTS`] products are exact.
     F32,
     /// `q - zero_point`, two a dword.
     I16,
@@ -79,6 +79,13 @@ impl Codes {
         4 / self.bytes()
     }
 }
+
+/// Products of codes whose sum f32 holds exactly: `|q - zero_point| <= 255` times `|w| <= 128`, 514 times, stays below 2^24.
+pub(crate) const EXACT_PRODUCTS: usize = 512;
+
+/// Products of reals in a row: their sum loses at most as many halves of a unit in the last place, and with the joins of some
+/// thousand further chunks' stays within 1e-5 of the magnitudes summed.
+pub(crate) const CHUNK_F32: usize = 128;
 
 /// Sums of products in 32-bit lanes.
 pub(crate) trait Lanes: Copy {

@@ -32,7 +32,6 @@ mod x86;
 use crate::error::Error;
 use alloc::string::String;
 use core::fmt;
-use core::ops::Range;
 use lanes::{Ints, Lanes, Set};
 use portable::Portable;
 
@@ -234,12 +233,6 @@ impl fmt::Display for Isa {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())
     }
-}
-
-/// The elements of an axis of `len` that lie in a pool's window starting at `start` of the axis with `pad` before it.
-#[inline]
-pub(crate) fn clip_window(start: usize, pad: usize, window: usize, len: usize) -> Range<usize> {
-    start.max(pad) - pad..(start + window).min(pad + len) - pad
 }
 
 #[cfg(test)]

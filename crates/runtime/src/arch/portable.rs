@@ -96,8 +96,7 @@ impl Lanes for PortableInts {
     type W = [f32; LANES];
     type Sum = i32;
     const LANES: usize = LANES;
-    // `|q - zero_point| <= 255` times `|w| <= 128`, 514 times, stays below 2^24.
-    const CHUNK: usize = 512;
+    const CHUNK: usize = super::lanes::EXACT_PRODUCTS;
 
     #[inline(always)]
     fn zero(self) -> [f32; LANES] {
@@ -141,7 +140,7 @@ impl Lanes for Portable {
     type W = [f32; LANES];
     type Sum = f32;
     const LANES: usize = LANES;
-    const CHUNK: usize = 256;
+    const CHUNK: usize = super::lanes::CHUNK_F32;
 
     #[inline(always)]
     fn zero(self) -> [f32; LANES] {

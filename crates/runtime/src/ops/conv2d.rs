@@ -50,8 +50,7 @@ impl Conv2d {
         output: &TensorType,
     ) -> Result<Self, Failure> {
         let shapes = [input.shape, op.weights.shape, output.shape];
-        let window = Window::new(shapes, op.stride, op.dilation, op.padding);
-        let mut window = window.ok_or(Failure::Rank)?;
+        let mut window = Window::new(shapes, op.stride, op.dilation, op.padding)?;
         let traits = planning.isa.traits();
         let quantization = Quantization::of(input, output);
         let tile = tile(window.out_channels, traits.lanes, traits.registers);

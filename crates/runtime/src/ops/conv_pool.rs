@@ -24,6 +24,9 @@ use penjing_format::{Conv2d as Attributes, TensorType};
 /// Sums up to this are exact in f32.
 const EXACT_F32: u64 = 1 << 24;
 
+/// Weights from here on are left to `conv2d`.
+const MODERATE: f32 = (1_u64 << 60) as f32;
+
 /// A planned convolution and pool.
 pub(crate) struct ConvPool {
     parity: Parity,
@@ -82,8 +85,7 @@ impl ConvPool {
         output: &TensorType,
     ) -> Result<Option<Self>, Failure> {
         let shapes = [input.shape, op.weights.shape, output.shape];
-        let window =
-            Window::new(shapes, op.stride, op.dilation, op.padding).ok_or(Failure::Rank)?;
+        let window = Window::new(shapes, op.stride, op.dilation, op.padding)?;
         let fits = window.channels == 1
             && window.kernel == [3, 3]
             && window.stride == [1, 1]
@@ -106,9 +108,11 @@ impl ConvPool {
             return Ok(None);
         };
         let size = pool.output;
-        let padded = (0..2).map(|axis| window.pad[axis] + window.input[axis]);
-        let [rows, columns] = [0, 1]
-            .map(|axis| padded.clone().nth(axis).unwrap_or(0).max(2 * size[axis] + 2).div_ceil(2));
+        let [rows, columns] = [0, 1].map(|axis| {
+            let padded = window.pad[axis] + window.input[axis];
+            padded.max(2 * size[axis] + 2).div_ceil(2)
+        });
+        planning.budget.fits(product(&[rows, columns, 4 * size_of::<f32>()]))?;
         let pitch = columns;
         let groups = ((size[0] - 1) * pitch + size[1]).div_ceil(traits.lanes);
         let lanes = groups * traits.lanes;
@@ -290,8 +294,10 @@ impl Body {
                     Weight::Real(w) => w,
                     Weight::Code(w) => f32::from(w),
                 });
-                let weights = kernels.into_iter().flat_map(transform).collect();
-                Some(Body::Reals { weights, bias: bias.clone() })
+                let weights: Vec<f32> = kernels.into_iter().flat_map(transform).collect();
+                // Sums and differences of larger ones could overflow where the products themselves do not.
+                let moderate = weights.iter().all(|w| w.abs() < MODERATE);
+                moderate.then(|| Body::Reals { weights, bias: bias.clone() })
             }
             (Sums::Codes { bias, .. }, Some(q), None) => {
                 let exact = operand::worst_accumulator(&op.weights, bias, q.reach) <= EXACT_F32;

@@ -41,8 +41,7 @@ impl DepthwiseConv2d {
         output: &TensorType,
     ) -> Result<Self, Failure> {
         let shapes = [input.shape, op.weights.shape, output.shape];
-        let window =
-            Window::new(shapes, op.stride, op.dilation, op.padding).ok_or(Failure::Rank)?;
+        let window = Window::new(shapes, op.stride, op.dilation, op.padding)?;
         let vector = planning.isa.traits().lanes;
         let quantization = Quantization::of(input, output);
         let channels = window.out_channels;

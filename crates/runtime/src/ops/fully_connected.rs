@@ -63,8 +63,8 @@ impl FullyConnected {
             None => features.div_ceil(codes.per_dword()).next_multiple_of(whole),
         };
         let rows = if along_features { outputs } else { lanes };
-        let places = product(&[features, size_of::<(usize, usize)>()]);
-        planning.budget.take(product(&[rows, dwords, size_of::<u32>()]).saturating_add(places))?;
+        planning.budget.take(product(&[features, size_of::<(usize, usize)>()]))?;
+        planning.budget.take(product(&[rows, dwords, size_of::<u32>()]))?;
         planning.budget.take(product(&[lanes + dwords, Sums::DWORDS, size_of::<u32>()]))?;
         let weighted =
             Weighted { weights: &op.weights, bias: op.bias.as_ref(), activation: op.activation };
@@ -78,26 +78,8 @@ impl FullyConnected {
         }
         let per_dword = codes.per_dword();
         let plain = quantization.is_none() && dwords == features;
-        let plane = (planar.is_none() && !plain).then(|| PlaneShape {
-            rows: 1,
-            width: features,
-            every: [1, 1],
-            image_width: features,
-            channels: 1,
-            plane_channels: 1,
-            repeat: 1,
-            pitch: features,
-            first: 0,
-            len: dwords * per_dword,
-        });
-        let bits = per_dword.trailing_zeros();
-        let split = |place: usize| (place >> bits, place % (1 << bits));
-        let mut places = Vec::with_capacity(features);
-        match planar {
-            // Not `extend`, which would ask the nested iterators for one place at a time.
-            Some(planar) => planar.places().for_each(|place| places.push(split(place))),
-            None => places.extend((0..features).map(split)),
-        }
+        let plane = (planar.is_none() && !plain).then(|| row_of(features, dwords * per_dword));
+        let places = places(features, planar, per_dword);
         let mut weights = Weights::zeroed(rows * dwords, codes);
         let width = if along_features { 1 } else { tile * traits.lanes };
         weights.fill(&op.weights, |output| {
@@ -185,4 +167,33 @@ impl FullyConnected {
             }
         }
     }
+}
+
+/// A plane of one row of features, `len` elements long.
+fn row_of(features: usize, len: usize) -> PlaneShape {
+    PlaneShape {
+        rows: 1,
+        width: features,
+        every: [1, 1],
+        image_width: features,
+        channels: 1,
+        plane_channels: 1,
+        repeat: 1,
+        pitch: features,
+        first: 0,
+        len,
+    }
+}
+
+/// Every feature's dword and part, made once: a division a weight would take longer than the rest of the plan.
+fn places(features: usize, planar: Option<&Planar>, per_dword: usize) -> Vec<(usize, usize)> {
+    let bits = per_dword.trailing_zeros();
+    let split = |place: usize| (place >> bits, place % (1 << bits));
+    let mut places = Vec::with_capacity(features);
+    match planar {
+        // Not `extend`, which would ask the nested iterators for one place at a time.
+        Some(planar) => planar.places().for_each(|place| places.push(split(place))),
+        None => places.extend((0..features).map(split)),
+    }
+    places
 }

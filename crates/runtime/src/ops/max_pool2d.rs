@@ -3,7 +3,7 @@
 use super::mismatch;
 use super::sums::{image_of, place_of};
 use crate::arch::lanes::Set;
-use crate::arch::{Isa, Kernel, clip_window};
+use crate::arch::{Isa, Kernel};
 use crate::tensor::{Input, Output};
 use core::ops::Range;
 use penjing_format::{MaxPool2d as Attributes, Shape};
@@ -95,4 +95,10 @@ impl Kernel for Pool<'_> {
             (input, output) => mismatch("max_pool2d", input.dtype(), output.dtype()),
         }
     }
+}
+
+/// The elements of an axis of `len` that lie in a pool's window starting at `start` of the axis with `pad` before it.
+#[inline]
+fn clip_window(start: usize, pad: usize, window: usize, len: usize) -> Range<usize> {
+    start.max(pad) - pad..(start + window).min(pad + len) - pad
 }

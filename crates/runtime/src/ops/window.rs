@@ -1,5 +1,6 @@
 //! How a window slides over a padded image: the geometry that convolutions share, and the tables of addresses it comes to.
 
+use super::Failure;
 use crate::arch::kernels::conv::Gather;
 use crate::arch::kernels::prepare::PlaneShape;
 use crate::budget::product;
@@ -21,24 +22,32 @@ pub(crate) struct Window {
 }
 
 impl Window {
-    /// `None` unless the shapes have rank 4. Weights are `[_, KH, KW, _]`.
+    /// Weights are `[_, KH, KW, _]`. Refuses other ranks, and extents that memory cannot address.
     pub(crate) fn new(
         [input, weights, output]: [Shape; 3],
         stride: [u32; 2],
         dilation: [u32; 2],
         padding: Padding,
-    ) -> Option<Self> {
+    ) -> Result<Self, Failure> {
         let pair = |[a, b]: [u32; 2]| [a as usize, b as usize];
-        let ([_, h, w, channels], [_, out_h, out_w, out_c]) = (input.as_4d()?, output.as_4d()?);
-        let [_, kernel_h, kernel_w, _] = weights.as_4d()?;
-        Some(Self {
+        let dims = |shape: Shape| shape.as_4d().ok_or(Failure::Rank);
+        let ([_, h, w, channels], [_, out_h, out_w, out_c]) = (dims(input)?, dims(output)?);
+        let [_, kernel_h, kernel_w, _] = dims(weights)?;
+        let (kernel, output) = ([kernel_h, kernel_w], [out_h, out_w]);
+        for (axis, (pad, len)) in [(padding.top, h), (padding.left, w)].into_iter().enumerate() {
+            let windows = u64::from(output[axis]) * u64::from(stride[axis]);
+            let taps = u64::from(kernel[axis]) * u64::from(dilation[axis]);
+            let most = (windows + taps).max(u64::from(pad) + u64::from(len));
+            isize::try_from(most).map_err(|_| Failure::TooLarge)?;
+        }
+        Ok(Self {
             input: pair([h, w]),
             channels: channels as usize,
-            kernel: pair([kernel_h, kernel_w]),
+            kernel: pair(kernel),
             stride: pair(stride),
             dilation: pair(dilation),
             pad: pair([padding.top, padding.left]),
-            output: pair([out_h, out_w]),
+            output: pair(output),
             out_channels: out_c as usize,
         })
     }

@@ -3,7 +3,7 @@
 
 use super::super::Kernel;
 use super::super::kernels::patches::Patches;
-use super::super::lanes::{Codes, Ints, Lanes, Pairs, Products, Reals, Set};
+use super::super::lanes::{CHUNK_F32, Codes, Ints, Lanes, Pairs, Products, Reals, Set};
 use core::arch::aarch64::*;
 use core::arch::asm;
 
@@ -161,7 +161,7 @@ impl Lanes for Neon {
     type W = float32x4_t;
     type Sum = f32;
     const LANES: usize = 4;
-    const CHUNK: usize = 256;
+    const CHUNK: usize = CHUNK_F32;
 
     instructions! {
         fn zero() -> float32x4_t { vdupq_n_f32(0.0) }

@@ -148,6 +148,8 @@ impl<T: Copy> Place<'_, T> {
             // SAFETY: inside the plane, by this function's contract.
             inputs[m] = unsafe { self.plane.add(base as usize) };
         }
+        assert!(sums.len() >= (bases.len().min(M) - 1) * pitch + N * L::LANES, "sums");
+        let sums = sums.as_mut_ptr();
         let mut weights = self.weights.as_ptr();
         let mut base = [self.bias.as_ptr(); M];
         for offsets in self.offsets.chunks(L::CHUNK) {
@@ -172,7 +174,8 @@ impl<T: Copy> Place<'_, T> {
                 if m >= bases.len() {
                     break;
                 }
-                let to = sums[m * pitch..].as_mut_ptr();
+                // SAFETY: a row of `sums`, as asserted.
+                let to = unsafe { sums.add(m * pitch) };
                 for n in 0..N {
                     // SAFETY: `bias` and every row of `sums` have `N * LANES` elements, by this function's contract.
                     unsafe {

@@ -2,7 +2,7 @@
 #![allow(unsafe_code)]
 
 use super::super::Kernel;
-use super::super::lanes::{Lanes, Reals, Set};
+use super::super::lanes::{CHUNK_F32, EXACT_PRODUCTS, Lanes, Reals, Set};
 use super::super::memory::Plain;
 use super::conv::Gather;
 use core::marker::PhantomData;
@@ -41,7 +41,7 @@ pub(crate) struct IntegerSums;
 
 impl Join for RealSums {
     type Sum = f32;
-    const CHUNK: usize = 256;
+    const CHUNK: usize = CHUNK_F32;
     #[inline(always)]
     unsafe fn join<R: Reals>(reals: R, sums: R::R, base: *const f32, to: *mut f32) {
         // SAFETY: by this function's contract.
@@ -51,8 +51,7 @@ impl Join for RealSums {
 
 impl Join for IntegerSums {
     type Sum = i32;
-    // `|q - zero_point| <= 255` times `|w| <= 128`, 514 times, stays below 2^24.
-    const CHUNK: usize = 512;
+    const CHUNK: usize = EXACT_PRODUCTS;
     #[inline(always)]
     unsafe fn join<R: Reals>(reals: R, sums: R::R, base: *const i32, to: *mut i32) {
         // SAFETY: by this function's contract.
@@ -119,6 +118,8 @@ impl<J: Join> Place<'_, J> {
             // SAFETY: inside the plane, by this function's contract.
             inputs[m] = unsafe { inputs[m].add(base as usize) };
         }
+        assert!(sums.len() >= (bases.len().min(BLOCK) - 1) * self.channels + R::LANES, "sums");
+        let sums = sums.as_mut_ptr();
         let mut weights = self.weights;
         let mut base = [self.bias; BLOCK];
         for offsets in self.offsets.chunks(J::CHUNK) {
@@ -138,10 +139,12 @@ impl<J: Join> Place<'_, J> {
                 if m >= bases.len() {
                     break;
                 }
-                let to = sums[m * self.channels..].as_mut_ptr();
-                // SAFETY: by this function's contract.
-                unsafe { J::join(reals, acc[m], base[m], to) };
-                base[m] = to;
+                // SAFETY: a row of `sums`, as asserted; the rest by this function's contract.
+                unsafe {
+                    let to = sums.add(m * self.channels);
+                    J::join(reals, acc[m], base[m], to);
+                    base[m] = to;
+                }
             }
         }
     }

@@ -151,7 +151,7 @@ trait Body<S: Set>: Copy {
     /// `None` where all of them are real 0.
     ///
     /// # Safety
-    /// A vector and three codes can be read from each of the two planes' rows at `from`.
+    /// A vector and three codes of pairs, and 64 bytes of quads, can be read from each of the two planes' rows at `from`.
     unsafe fn load(set: S, from: *const u8, pitch: usize, plane: usize, zero: u8) -> Option<Self>;
     /// The four sums of a channel on top of `bias`.
     ///

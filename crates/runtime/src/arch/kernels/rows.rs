@@ -36,13 +36,13 @@ impl<T: Copy + PartialOrd> Kernel for Pool<'_, T> {
         let lanes = self.shape.lanes;
         let places = self.pooled.chunks_exact_mut(lanes);
         for (window, place) in self.shape.windows.iter().zip(places) {
-            let mut row = self.row[window.start * lanes..window.end * lanes].chunks_exact(lanes);
-            if let Some(column) = row.next().filter(|_| self.first) {
-                place.copy_from_slice(column);
-            } else {
-                row = self.row[window.start * lanes..window.end * lanes].chunks_exact(lanes);
+            let mut columns = window.clone();
+            if self.first
+                && let Some(column) = columns.next()
+            {
+                place.copy_from_slice(&self.row[column * lanes..][..lanes]);
             }
-            for column in row {
+            for column in self.row[columns.start * lanes..columns.end * lanes].chunks_exact(lanes) {
                 for (best, &x) in place.iter_mut().zip(column) {
                     *best = if x > *best { x } else { *best };
                 }

@@ -3,7 +3,7 @@
 
 use super::super::Kernel;
 use super::super::kernels::patches::Patches;
-use super::super::lanes::{Codes, Ints, Lanes, Pairs, Products, Reals, Set};
+use super::super::lanes::{CHUNK_F32, Codes, Ints, Lanes, Pairs, Products, Reals, Set};
 use core::arch::asm;
 use core::arch::x86_64::*;
 
@@ -177,7 +177,7 @@ impl Lanes for Avx2 {
     type W = __m256;
     type Sum = f32;
     const LANES: usize = 8;
-    const CHUNK: usize = 256;
+    const CHUNK: usize = CHUNK_F32;
 
     instructions! {
         fn zero() -> __m256 { _mm256_setzero_ps() }

@@ -3,7 +3,7 @@
 
 use super::super::Kernel;
 use super::super::kernels::patches::Patches;
-use super::super::lanes::{Codes, Ints, Lanes, Products, Quads, Reals, Set};
+use super::super::lanes::{CHUNK_F32, Codes, Ints, Lanes, Products, Quads, Reals, Set};
 use core::arch::asm;
 use core::arch::x86_64::*;
 
@@ -95,7 +95,7 @@ fn opaque_reals(mut w: __m512) -> __m512 {
     w
 }
 
-/// Integers on AVX2.
+/// Integers on AVX-512 with VNNI.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Avx512Ints(Avx512);
 
@@ -211,7 +211,7 @@ impl Lanes for Avx512 {
     type W = __m512;
     type Sum = f32;
     const LANES: usize = 16;
-    const CHUNK: usize = 256;
+    const CHUNK: usize = CHUNK_F32;
 
     instructions! {
         fn zero() -> __m512 { _mm512_setzero_ps() }

@@ -3,7 +3,7 @@
 
 use super::super::Kernel;
 use super::super::kernels::patches::Patches;
-use super::super::lanes::{Codes, Ints, Lanes, Pairs, Products, Reals, Set};
+use super::super::lanes::{CHUNK_F32, Codes, Ints, Lanes, Pairs, Products, Reals, Set};
 use core::arch::asm;
 use core::arch::x86_64::*;
 
@@ -80,7 +80,7 @@ impl Set for Sse2 {
     }
 }
 
-/// Integers on AVX2.
+/// Integers on SSE2.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Sse2Ints(Sse2);
 
@@ -167,7 +167,7 @@ impl Lanes for Sse2 {
     type W = __m128;
     type Sum = f32;
     const LANES: usize = 4;
-    const CHUNK: usize = 256;
+    const CHUNK: usize = CHUNK_F32;
 
     instructions! {
         fn zero() -> __m128 { _mm_setzero_ps() }

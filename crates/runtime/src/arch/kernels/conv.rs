@@ -151,8 +151,7 @@ impl<T: Copy> Place<'_, T> {
         assert!(sums.len() >= (bases.len().min(M) - 1) * pitch + N * L::LANES, "sums");
         let sums = sums.as_mut_ptr();
         let mut weights = self.weights.as_ptr();
-        let mut base = [self.bias.as_ptr(); M];
-        for offsets in self.offsets.chunks(L::CHUNK) {
+        for (chunk, offsets) in self.offsets.chunks(L::CHUNK).enumerate() {
             let mut acc = [[lanes.zero(); N]; M];
             for &offset in offsets {
                 // SAFETY: `N * LANES` weights a dword; every input lies inside the plane, by this function's contract.
@@ -174,15 +173,16 @@ impl<T: Copy> Place<'_, T> {
                 if m >= bases.len() {
                     break;
                 }
-                // SAFETY: a row of `sums`, as asserted.
-                let to = unsafe { sums.add(m * pitch) };
                 for n in 0..N {
-                    // SAFETY: `bias` and every row of `sums` have `N * LANES` elements, by this function's contract.
+                    // SAFETY: a row of `sums`, as asserted; it and `bias` have `N * LANES` elements, by this function's
+                    // contract.
                     unsafe {
-                        lanes.join(acc[m][n], base[m].add(n * L::LANES), to.add(n * L::LANES));
+                        let to = sums.add(m * pitch + n * L::LANES);
+                        let base =
+                            if chunk == 0 { self.bias.as_ptr().add(n * L::LANES) } else { to };
+                        lanes.join(acc[m][n], base, to);
                     }
                 }
-                base[m] = to;
             }
         }
     }

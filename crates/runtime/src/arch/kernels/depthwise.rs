@@ -8,8 +8,11 @@ use super::conv::Gather;
 use core::marker::PhantomData;
 use core::ops::Range;
 
-/// Positions that share a load of weights.
-const BLOCK: usize = 8;
+/// Sums at once: enough to hide a product's latency, and few enough for the registers.
+const SUMS: usize = 8;
+
+/// Reals of a cache line.
+const LINE: usize = 16;
 
 /// Writes `bias` plus the sums over taps to `sums`, `[positions][channels]`. Offset `k` of the gather is tap `k` of channel 0.
 pub(crate) struct RunDepthwise<'a, J: Join> {
@@ -77,19 +80,28 @@ impl<J: Join> Kernel for RunDepthwise<'_, J> {
         );
         assert!(self.weights.len() >= taps * channels, "weights");
         assert!(self.sums.len() >= bases.len() * channels, "sums");
-        for (block, bases) in bases.chunks(BLOCK).enumerate() {
-            for channel in (0..channels).step_by(lanes) {
-                let place = Place::<J> {
-                    plane: &raw const self.plane[channel],
-                    offsets: self.gather.offsets(),
-                    weights: &raw const self.weights[channel],
-                    bias: &raw const self.bias[channel],
-                    channels,
-                    sums: PhantomData,
-                };
-                let sums = &mut self.sums[block * BLOCK * channels + channel..];
-                // SAFETY: measured above; `channel` plus a vector is at most `channels`.
-                unsafe { place.block(reals, bases, sums) };
+        // Two vectors of a pixel lie in one cache line where a line is more than one: whoever loads it takes both.
+        let pair = if lanes < LINE { channels / (2 * lanes) * 2 * lanes } else { 0 };
+        let place = |channel: usize| Place::<J> {
+            plane: &raw const self.plane[channel],
+            offsets: self.gather.offsets(),
+            weights: &raw const self.weights[channel],
+            bias: &raw const self.bias[channel],
+            channels,
+            sums: PhantomData,
+        };
+        for (block, bases) in bases.chunks(SUMS / 2).enumerate() {
+            for channel in (0..pair).step_by(2 * lanes) {
+                let sums = &mut self.sums[block * (SUMS / 2) * channels + channel..];
+                // SAFETY: measured above; `channel` plus two vectors is at most `channels`.
+                unsafe { place(channel).block::<_, { SUMS / 2 }, 2>(reals, bases, sums) };
+            }
+        }
+        for (block, bases) in bases.chunks(SUMS).enumerate() {
+            for channel in (pair..channels).step_by(lanes) {
+                let sums = &mut self.sums[block * SUMS * channels + channel..];
+                // SAFETY: as above, for one vector.
+                unsafe { place(channel).block::<_, SUMS, 1>(reals, bases, sums) };
             }
         }
     }
@@ -105,45 +117,57 @@ struct Place<'a, J: Join> {
 }
 
 impl<J: Join> Place<'_, J> {
-    /// One vector of channels of up to `BLOCK` positions; a missing one repeats the last.
+    /// `V` vectors of channels of up to `M` positions; a missing one repeats the last.
     ///
     /// # Safety
-    /// A vector can be read at every base and offset of the plane, at `weights` for every tap, `channels` apart, at `bias`,
-    /// and written to `sums` for every base, `channels` apart.
+    /// The vectors can be read at every base and offset of the plane, at `weights` for every tap, `channels` apart, and at
+    /// `bias`.
     #[inline(always)]
-    unsafe fn block<R: Reals>(&self, reals: R, bases: &[u32], sums: &mut [J::Sum]) {
-        let mut inputs = [self.plane.cast::<u8>(); BLOCK];
-        for m in 0..BLOCK {
+    unsafe fn block<R: Reals, const M: usize, const V: usize>(
+        &self,
+        reals: R,
+        bases: &[u32],
+        sums: &mut [J::Sum],
+    ) {
+        let mut inputs = [self.plane.cast::<u8>(); M];
+        for m in 0..M {
             let base = bases[m.min(bases.len() - 1)];
             // SAFETY: inside the plane, by this function's contract.
             inputs[m] = unsafe { inputs[m].add(base as usize) };
         }
-        assert!(sums.len() >= (bases.len().min(BLOCK) - 1) * self.channels + R::LANES, "sums");
+        assert!(sums.len() >= (bases.len().min(M) - 1) * self.channels + V * R::LANES, "sums");
         let sums = sums.as_mut_ptr();
         let mut weights = self.weights;
-        let mut base = [self.bias; BLOCK];
-        for offsets in self.offsets.chunks(J::CHUNK) {
-            let mut acc = [reals.zero(); BLOCK];
+        for (chunk, offsets) in self.offsets.chunks(J::CHUNK).enumerate() {
+            let mut acc = [[reals.zero(); V]; M];
             for &offset in offsets {
                 // SAFETY: by this function's contract.
                 unsafe {
-                    let w = reals.operand(weights.cast());
-                    for m in 0..BLOCK {
-                        let x = reals.operand(inputs[m].add(offset as usize).cast());
-                        acc[m] = reals.dot(acc[m], x, w);
+                    let mut w = [reals.operand(weights.cast()); V];
+                    for v in 1..V {
+                        w[v] = reals.operand(weights.add(v * R::LANES).cast());
+                    }
+                    for m in 0..M {
+                        let x = inputs[m].add(offset as usize).cast::<u32>();
+                        for v in 0..V {
+                            let x = reals.operand(x.add(v * R::LANES));
+                            acc[m][v] = reals.dot(acc[m][v], x, w[v]);
+                        }
                     }
                     weights = weights.wrapping_add(self.channels);
                 }
             }
-            for m in 0..BLOCK {
+            for m in 0..M {
                 if m >= bases.len() {
                     break;
                 }
-                // SAFETY: a row of `sums`, as asserted; the rest by this function's contract.
-                unsafe {
-                    let to = sums.add(m * self.channels);
-                    J::join(reals, acc[m], base[m], to);
-                    base[m] = to;
+                for v in 0..V {
+                    // SAFETY: a row of `sums`, as asserted; the rest by this function's contract.
+                    unsafe {
+                        let to = sums.add(m * self.channels + v * R::LANES);
+                        let base = if chunk == 0 { self.bias.add(v * R::LANES) } else { to };
+                        J::join(reals, acc[m][v], base, to);
+                    }
                 }
             }
         }

@@ -3,6 +3,7 @@
 
 use super::super::Kernel;
 use super::super::lanes::{Lanes, Reals, Set, centred_bounds};
+use super::super::memory::Plain;
 use core::ops::Range;
 use penjing_quant::Requantize;
 
@@ -72,32 +73,18 @@ impl Kernel for ToCodes<'_> {
         // Clamping before the rounding equals clamping after it, since the bounds are integers.
         let (lo, hi) = centred_bounds(self.rule);
         let (lo, hi) = (reals.splat_real(lo), reals.splat_real(hi));
-        let vector = <S::Reals as Lanes>::LANES;
-        let padded = self.channels.next_multiple_of(vector);
+        let padded = self.channels.next_multiple_of(<S::Reals as Lanes>::LANES);
         assert!(self.lanes >= padded && self.multipliers.len() >= padded, "lanes");
-        let mut left = self.out;
-        for sums in self.sums.chunks_exact(self.lanes) {
-            for channel in (0..self.channels).step_by(vector) {
-                // SAFETY: `padded` sums and multipliers, as asserted.
-                let y = unsafe {
-                    let multiplier = reals.operand(self.multipliers.as_ptr().add(channel).cast());
-                    let y = reals.mul(set.reals_of(sums.as_ptr().add(channel)), multiplier);
-                    reals.min(reals.max(y, lo), hi)
-                };
-                let part = vector.min(self.channels - channel);
-                if left.len() >= vector {
-                    // SAFETY: the rest of the output has room for a vector. What of it is past this position's channels,
-                    // the next position overwrites.
-                    unsafe { set.store_i8(y, self.rule.zero_point, left.as_mut_ptr()) };
-                } else {
-                    let mut codes = [0_i8; MAX_LANES];
-                    // SAFETY: there is room for a vector of any set.
-                    unsafe { set.store_i8(y, self.rule.zero_point, codes.as_mut_ptr()) };
-                    left[..part].copy_from_slice(&codes[..part]);
-                }
-                left = &mut core::mem::take(&mut left)[part..];
-            }
-        }
+        let (sums, multipliers) = (self.sums.as_ptr(), self.multipliers.as_ptr());
+        assert!(self.sums.len() >= self.out.len() / self.channels * self.lanes, "sums");
+        // SAFETY: `padded` sums a position and multipliers, as asserted.
+        let write = |position: usize, channel: usize, to: *mut i8| unsafe {
+            let multiplier = reals.operand(multipliers.add(channel).cast());
+            let sums = set.reals_of(sums.add(position * self.lanes + channel));
+            let y = reals.min(reals.max(reals.mul(sums, multiplier), lo), hi);
+            set.store_i8(y, self.rule.zero_point, to);
+        };
+        vectors(<S::Reals as Lanes>::LANES, self.channels, self.out, write);
     }
 }
 
@@ -118,25 +105,44 @@ impl Kernel for ToReals<'_> {
         let reals = set.reals();
         let vector = <S::Reals as Lanes>::LANES;
         assert!(self.lanes >= self.channels.next_multiple_of(vector), "lanes");
-        let mut left = self.out;
-        for sums in self.sums.chunks_exact(self.lanes) {
-            for channel in (0..self.channels).step_by(vector) {
-                // SAFETY: whole vectors of sums, as asserted.
-                let y = unsafe { reals.operand(sums.as_ptr().add(channel).cast()) };
-                let y = if self.relu { reals.max(y, reals.zero()) } else { y };
-                let part = vector.min(self.channels - channel);
-                if left.len() >= vector {
-                    // SAFETY: the rest of the output has room for a vector. What of it is past this position's channels,
-                    // the next position overwrites.
-                    unsafe { reals.store(y, left.as_mut_ptr()) };
-                } else {
-                    let mut values = [0.0_f32; MAX_LANES];
-                    // SAFETY: there is room for a vector of any set.
-                    unsafe { reals.store(y, values.as_mut_ptr()) };
-                    left[..part].copy_from_slice(&values[..part]);
-                }
-                left = &mut core::mem::take(&mut left)[part..];
-            }
+        assert!(self.sums.len() >= self.out.len() / self.channels * self.lanes, "sums");
+        let sums = self.sums.as_ptr();
+        // SAFETY: whole vectors of sums, as asserted.
+        let write = |position: usize, channel: usize, to: *mut f32| unsafe {
+            let y = reals.operand(sums.add(position * self.lanes + channel).cast());
+            reals.store(if self.relu { reals.max(y, reals.zero()) } else { y }, to);
+        };
+        vectors(vector, self.channels, self.out, write);
+    }
+}
+
+/// Has `write` put every vector of every position's channels, given by position and first channel, to its place, where it may
+/// write a whole vector.
+#[inline(always)]
+fn vectors<T: Plain>(
+    vector: usize,
+    channels: usize,
+    out: &mut [T],
+    write: impl Fn(usize, usize, *mut T),
+) {
+    let whole = channels / vector * vector;
+    for position in 0..out.len() / channels {
+        let row = &mut out[position * channels..];
+        for channel in (0..whole).step_by(vector) {
+            write(position, channel, &raw mut row[channel]);
+        }
+        let part = channels - whole;
+        if part == 0 {
+            continue;
+        }
+        let row = &mut row[whole..];
+        if row.len() >= vector {
+            // What of it is past this position's channels, the next position overwrites.
+            write(position, whole, row.as_mut_ptr());
+        } else {
+            let mut last = [row[0]; MAX_LANES];
+            write(position, whole, last.as_mut_ptr());
+            row[..part].copy_from_slice(&last[..part]);
         }
     }
 }

@@ -99,21 +99,28 @@ impl<T: Copy> Product<'_, T> {
         assert!(self.plane.len() >= self.gather.end(&self.positions), "plane");
         assert!(self.weights.len() >= tiles * dwords * width, "weights");
         assert!(self.sums.len() >= bases.len() * tiles * width, "sums");
-        let plane = self.plane.as_ptr();
+        let (plane, end) = (self.plane.as_ptr(), self.sums.len());
         for tile in 0..tiles {
             let weights = &self.weights[tile * dwords * width..(tile + 1) * dwords * width];
             let bias = &self.bias[tile * width..(tile + 1) * width];
-            for (block, bases) in bases.chunks(M).enumerate() {
-                let at = (block * M * tiles + tile) * width;
-                let place = Place { plane, offsets: &self.gather.offsets, weights, bias };
-                let sums = &mut self.sums[at..];
-                // SAFETY: `Gather` bounds every address by its `end`, which the plane reaches; weights, bias and sums were
-                // measured above, for `tiles` tiles of `width` lanes.
-                unsafe {
-                    if bases.len() == 1 {
-                        place.block::<L, 1, N>(lanes, bases, tiles * width, sums);
-                    } else {
-                        place.block::<L, M, N>(lanes, bases, tiles * width, sums);
+            let place = Place { plane, offsets: &self.gather.offsets, weights, bias };
+            let (blocks, rest) = bases.as_chunks::<M>();
+            let pitch = tiles * width;
+            // SAFETY: `Gather` bounds every address by its `end`, which the plane reaches; weights, bias and sums were measured
+            // above, for `tiles` tiles of `width` lanes.
+            unsafe {
+                for (block, bases) in blocks.iter().enumerate() {
+                    let sums = &mut self.sums[block * M * pitch + tile * width..];
+                    place.block::<L, M, N>(lanes, bases, M, pitch, sums);
+                }
+                let sums = &mut self.sums[(blocks.len() * M * pitch + tile * width).min(end)..];
+                match *rest {
+                    [] => {}
+                    [base] => place.block::<L, 1, N>(lanes, &[base], 1, pitch, sums),
+                    [.., last] => {
+                        let mut bases = [last; M];
+                        bases[..rest.len()].copy_from_slice(rest);
+                        place.block::<L, M, N>(lanes, &bases, rest.len(), pitch, sums);
                     }
                 }
             }
@@ -129,7 +136,7 @@ struct Place<'a, T> {
 }
 
 impl<T: Copy> Place<'_, T> {
-    /// The sums of 1 to `M` positions; a missing one repeats the last.
+    /// The sums of the first `rows` positions, at least 1 of `M`.
     ///
     /// # Safety
     /// All of `bases` plus `offsets` plus 4 lie inside the plane; `weights` has `offsets.len() * N * LANES` elements, `bias`
@@ -138,17 +145,17 @@ impl<T: Copy> Place<'_, T> {
     unsafe fn block<L: Lanes<Sum = T>, const M: usize, const N: usize>(
         &self,
         lanes: L,
-        bases: &[u32],
+        bases: &[u32; M],
+        rows: usize,
         pitch: usize,
         sums: &mut [T],
     ) {
         let mut inputs = [self.plane; M];
         for m in 0..M {
-            let base = bases[m.min(bases.len() - 1)];
             // SAFETY: inside the plane, by this function's contract.
-            inputs[m] = unsafe { self.plane.add(base as usize) };
+            inputs[m] = unsafe { self.plane.add(bases[m] as usize) };
         }
-        assert!(sums.len() >= (bases.len().min(M) - 1) * pitch + N * L::LANES, "sums");
+        assert!(sums.len() >= (rows - 1) * pitch + N * L::LANES, "sums");
         let sums = sums.as_mut_ptr();
         let mut weights = self.weights.as_ptr();
         for (chunk, offsets) in self.offsets.chunks(L::CHUNK).enumerate() {
@@ -170,7 +177,7 @@ impl<T: Copy> Place<'_, T> {
                 }
             }
             for m in 0..M {
-                if m >= bases.len() {
+                if m >= rows {
                     break;
                 }
                 for n in 0..N {

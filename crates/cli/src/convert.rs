@@ -66,6 +66,7 @@ enum Packing {
     Auto,
     Dense,
     Bitmap,
+    Gaps,
 }
 
 pub(crate) fn run(args: &ConvertArgs) -> Result<()> {
@@ -116,6 +117,7 @@ fn options(args: &ConvertArgs) -> Result<Options> {
             Packing::Auto => PackingChoice::Auto,
             Packing::Dense => PackingChoice::Dense,
             Packing::Bitmap => PackingChoice::Bitmap,
+            Packing::Gaps => PackingChoice::Gaps,
         },
         names: args.names,
         labels: args.labels.as_deref().map(read_labels).transpose()?.unwrap_or_default(),

@@ -262,6 +262,7 @@ impl ConstantReport {
             packing: match constant.packed {
                 Packed::Dense(_) => "dense",
                 Packed::Bitmap(_) => "bitmap",
+                Packed::Gaps(_) => "gaps",
             },
             scales: constant.scales.len(),
             elements: constant.packed.elements(),

@@ -146,7 +146,7 @@ fn the_file_computes_what_the_checkpoint_does_whatever_its_input_and_packing() {
     for checkpoint in every_stage() {
         let split = images(checkpoint.manifest.architecture.input, 40);
         for input in [InputDtype::U8, InputDtype::I8, InputDtype::F32] {
-            for packing in [PackingChoice::Auto, PackingChoice::Dense, PackingChoice::Bitmap] {
+            for packing in PackingChoice::ALL {
                 let options = Options { input, packing, ..Options::default() };
                 let lowered = lower_checkpoint(&checkpoint, &options).unwrap();
                 let a = check::compare(&lowered, &split, usize::MAX).unwrap();
@@ -178,7 +178,7 @@ fn a_qat_checkpoint_becomes_integers_only() {
         }
         if let Op::FullyConnected(f) = step.op {
             assert_eq!((f.weights.dtype, f.weights.scales.len()), (DataType::I8, 1));
-            assert!(matches!(f.weights.packed, Packed::Bitmap(_)));
+            assert!(matches!(f.weights.packed, Packed::Gaps(_)));
             kernels += 1;
         }
     }

@@ -114,6 +114,14 @@ fn compare_constant(ours: &Constant<'_>, theirs: flatc::Constant<'_>, what: &str
             assert_eq!(view.mask(), theirs.mask().expect("checked").bytes(), "{what}");
             assert_eq!(view.values(), theirs.values().expect("checked").bytes(), "{what}");
         }
+        Packed::Gaps(view) => {
+            let theirs = theirs.packing_as_gaps().expect("the same union");
+            assert_eq!(view.bits(), theirs.bits(), "{what}");
+            // Where nothing is stored, either may be left out.
+            let (codes, values) = (theirs.codes(), theirs.values());
+            assert_eq!(view.codes(), codes.map_or(&[][..], |codes| codes.bytes()), "{what}");
+            assert_eq!(view.values(), values.map_or(&[][..], |values| values.bytes()), "{what}");
+        }
     }
 }
 
@@ -123,6 +131,9 @@ fn files() -> Vec<(Vec<u8>, &'static str)> {
         (bytes(common::small_int8(), PackingChoice::Bitmap), "int8 bitmap"),
         (bytes(common::small_f32(), PackingChoice::Dense), "f32 dense"),
         (bytes(common::small_depthwise(), PackingChoice::Bitmap), "depthwise bitmap"),
+        (bytes(common::small_int8(), PackingChoice::Gaps), "int8 gaps"),
+        (bytes(common::small_f32(), PackingChoice::Gaps), "f32 gaps"),
+        (bytes(common::small_depthwise(), PackingChoice::Gaps), "depthwise gaps"),
     ]
 }
 
@@ -131,7 +142,7 @@ fn both_read_the_same_of_valid_files() {
     for (bytes, name) in files() {
         assert!(compare(&bytes, name));
     }
-    for packing in [PackingChoice::Auto, PackingChoice::Dense, PackingChoice::Bitmap] {
+    for packing in PackingChoice::ALL {
         for model in [common::article_int8(800), common::article_f32(800)] {
             assert!(compare(&model.to_bytes(packing).unwrap(), "article"));
         }

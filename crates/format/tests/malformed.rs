@@ -189,7 +189,7 @@ fn depthwise_sums_that_could_leave_int32_are_named() {
     };
     // Tap t of channel c is element t * 6 + c.
     let room = i32::MAX - 248 * (127 + 3 + 128);
-    for packing in [PackingChoice::Dense, PackingChoice::Bitmap] {
+    for packing in PackingChoice::ALL {
         let with = |bias: i32| {
             build(packing, &|weights, biases| {
                 weights.fill(1);

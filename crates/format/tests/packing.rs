@@ -2,7 +2,7 @@
 //! bytes that are no packing are refused.
 #![cfg(feature = "write")]
 
-use penjing_format::packing::{Element, bitmap, dense};
+use penjing_format::packing::{Element, bitmap, dense, gaps};
 use penjing_format::{DataType, Packed, PackingError};
 use proptest::prelude::*;
 
@@ -71,10 +71,16 @@ fn check<T: Element>(
     let data = dense::pack(elements);
     let (mask, values) = bitmap::pack(elements);
     assert_eq!(values.len(), nnz * T::DTYPE.size());
-    let views = [
+    let gaps: Vec<_> = gaps::BITS.map(|bits| (bits, gaps::pack(elements, bits))).collect();
+    let mut views = vec![
         Packed::Dense(dense::View::new(T::DTYPE, &data, elements.len()).unwrap()),
         Packed::Bitmap(bitmap::View::new(T::DTYPE, &mask, &values, elements.len()).unwrap()),
     ];
+    for (bits, (codes, stored)) in &gaps {
+        assert_eq!(*stored, values);
+        let view = gaps::View::new(T::DTYPE, *bits, codes, stored, elements.len()).unwrap();
+        views.push(Packed::Gaps(view));
+    }
     for packed in views {
         assert_eq!((packed.elements(), packed.nnz()), (elements.len(), nnz));
         assert_eq!(packed.check_elements(), Ok(()));
@@ -132,6 +138,41 @@ fn the_documents_example() {
     let (mask, values) = bitmap::pack(&[0_i8, 5, 0, 0, 0, 0, 0, -1, 3]);
     assert_eq!(mask, [0x82, 0x01]);
     assert_eq!(values, [0x05, 0xff, 0x03]);
+}
+
+/// As docs/format.md shows it: gaps 1, 5 and 0 in codes of two bits, 5 being an escape of 3 and 2.
+#[test]
+fn the_documents_gaps() {
+    let (codes, values) = gaps::pack(&[0_i8, 5, 0, 0, 0, 0, 0, -1, 3], 2);
+    assert_eq!((codes, values), (vec![0b0010_1101], vec![5, 0xff, 3]));
+}
+
+#[test]
+fn gaps_that_are_none_are_refused() {
+    let check = |bits, codes: &[u8], values: &[u8]| {
+        let view = gaps::View::new(DataType::I8, bits, codes, values, 9)?;
+        Packed::Gaps(view).check_elements()
+    };
+    let three = [5, 0xff, 3];
+    assert_eq!(check(2, &[0b0010_1101], &three), Ok(()));
+    for bits in [0, 9, 255] {
+        assert_eq!(
+            check(bits, &[0b0010_1101], &three),
+            Err(PackingError::CodeBits { found: bits })
+        );
+    }
+    let codes = |stored| Err(PackingError::Codes { stored, elements: 9 });
+    assert_eq!(check(2, &[], &three), codes(0), "no code");
+    assert_eq!(check(2, &[0b1010_1101], &three), codes(2), "a place past the end");
+    assert_eq!(check(2, &[0xff; 9], &three), codes(0), "escapes without end");
+    let length = |expected, found| Err(PackingError::Length { part: "codes", expected, found });
+    assert_eq!(check(2, &[0b0010_1101, 0], &three), length(1, 2));
+    assert_eq!(check(2, &[0], &[]), length(0, 1));
+    let padding = Err(PackingError::PaddingBits { elements: 9, last: 0b0100_0101 });
+    assert_eq!(check(2, &[0b0100_0101], &[1, 2, 3]), padding);
+    assert_eq!(check(2, &[0b0010_1101], &[5, 0, 3]), Err(PackingError::StoredZero { index: 1 }));
+    let odd = gaps::View::new(DataType::I16, 3, &[0], &[1, 2, 3], 9).map(|_| ());
+    assert_eq!(odd, Err(PackingError::Length { part: "values", expected: 2, found: 3 }));
 }
 
 #[test]

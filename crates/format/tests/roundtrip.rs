@@ -255,7 +255,7 @@ fn spelled_out(mut model: Model) -> Model {
 }
 
 fn check(model: &Model, types: &[TensorType]) {
-    for packing in [PackingChoice::Auto, PackingChoice::Dense, PackingChoice::Bitmap] {
+    for packing in PackingChoice::ALL {
         let bytes = model.to_bytes(packing).unwrap();
         assert_eq!(bytes, model.to_bytes(packing).unwrap(), "the same model, the same bytes");
         let view = ModelView::open(&bytes).unwrap();

@@ -27,7 +27,7 @@ fn sizes(model: &Model, packing: PackingChoice, name: &str) -> (usize, usize) {
 #[test]
 fn the_articles_files_are_small() {
     let (whole, container) = sizes(&common::article_int8(800), PackingChoice::Auto, "int8 sparse");
-    assert!(whole <= 7_600);
+    assert!(whole <= 6_850);
     assert!(container < 560);
     let (whole, container) = sizes(&common::article_f32(800), PackingChoice::Auto, "f32 sparse");
     assert!(whole <= 19_800);
@@ -53,6 +53,10 @@ fn costs(model: &Model, packing: PackingChoice) -> Vec<usize> {
         .map(|constant| match constant.packed {
             Packed::Dense(view) => whole(view.data().len()),
             Packed::Bitmap(view) => whole(view.mask().len()) + whole(view.values().len()) + 8,
+            Packed::Gaps(view) => {
+                let bits = if view.bits() == 3 { 0 } else { 4 };
+                whole(view.codes().len()) + whole(view.values().len()) + 8 + bits
+            }
         })
         .collect()
 }
@@ -62,8 +66,10 @@ fn auto_packs_each_constant_the_smaller_way() {
     for zeros in [0, 100, 125, 200, 500, 800, 1000] {
         for model in [common::article_int8(zeros), common::article_f32(zeros)] {
             let of = |packing| costs(&model, packing);
-            let (dense, bitmap) = (of(PackingChoice::Dense), of(PackingChoice::Bitmap));
-            let smaller: Vec<usize> = dense.iter().zip(&bitmap).map(|(d, b)| *d.min(b)).collect();
+            let [dense, bitmap, gaps] =
+                [PackingChoice::Dense, PackingChoice::Bitmap, PackingChoice::Gaps].map(of);
+            let smaller: Vec<usize> =
+                dense.iter().zip(bitmap).zip(gaps).map(|((&d, b), g)| d.min(b).min(g)).collect();
             assert_eq!(smaller.len(), 4);
             assert_eq!(of(PackingChoice::Auto), smaller, "{zeros} zeros in 1000");
         }
@@ -71,12 +77,17 @@ fn auto_packs_each_constant_the_smaller_way() {
 }
 
 #[test]
-fn auto_packs_sparse_kernels_as_bitmaps_and_dense_ones_plainly() {
-    for (zeros, bitmap) in [(800, true), (0, false)] {
+fn auto_packs_by_sparsity() {
+    for (zeros, expected) in [(800, "gaps"), (500, "bitmap"), (0, "dense")] {
         let bytes = common::article_int8(zeros).to_bytes(PackingChoice::Auto).unwrap();
         let steps: Vec<_> = ModelView::open(&bytes).unwrap().walk().map(Result::unwrap).collect();
         let (weights, bias) = steps[3].op.constants().unwrap();
-        assert_eq!(matches!(weights.packed, Packed::Bitmap(_)), bitmap);
+        let found = match weights.packed {
+            Packed::Dense(_) => "dense",
+            Packed::Bitmap(_) => "bitmap",
+            Packed::Gaps(_) => "gaps",
+        };
+        assert_eq!(found, expected, "{zeros} zeros in 1000");
         assert!(matches!(bias.unwrap().packed, Packed::Dense(_)));
         assert_eq!(weights.packed.nnz(), 20_280 - 20_280 * zeros / 1000);
     }

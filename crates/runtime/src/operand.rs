@@ -5,7 +5,7 @@ use crate::arch::lanes::Codes;
 use crate::arch::memory::Buffer;
 use alloc::vec;
 use alloc::vec::Vec;
-use penjing_format::packing::{Element, Rows};
+use penjing_format::packing::Element;
 use penjing_format::{Constant, DataType, PackingError};
 
 /// One weight as reals and integers have it.
@@ -36,23 +36,29 @@ impl Weights {
     }
 
     /// Puts every non-zero weight where `place` of its row and then of its place in the row says: a dword, and the number of
-    /// the code in it.
+    /// the code in it. Tells `sum` the sum of each row of integers.
     pub(crate) fn fill<P: Fn(usize) -> (usize, usize)>(
         &mut self,
         weights: &Constant<'_>,
         place: impl Fn(usize) -> P,
+        sum: impl FnMut(usize, i32),
     ) {
         let (buffer, per_dword) = (&mut self.buffer, self.codes.per_dword());
         match (weights.dtype, self.codes) {
-            (DataType::F32, _) => put(weights, buffer.get_mut(), per_dword, place, |w: f32| w),
+            (DataType::F32, _) => {
+                put(weights, buffer.get_mut(), per_dword, place, |_, _| (), |w: f32| (w, 0));
+            }
             (_, Codes::F32) => {
-                put(weights, buffer.get_mut(), per_dword, place, |w: i8| f32::from(w))
+                let convert = |w: i8| (f32::from(w), i32::from(w));
+                put(weights, buffer.get_mut(), per_dword, place, sum, convert);
             }
             (_, Codes::I16) => {
-                put(weights, buffer.get_mut(), per_dword, place, |w: i8| i16::from(w))
+                let convert = |w: i8| (i16::from(w), i32::from(w));
+                put(weights, buffer.get_mut(), per_dword, place, sum, convert);
             }
             (_, Codes::U8 | Codes::I8) => {
-                put(weights, buffer.get_mut(), per_dword, place, |w: i8| w)
+                let convert = |w: i8| (w, i32::from(w));
+                put(weights, buffer.get_mut(), per_dword, place, sum, convert);
             }
         }
     }
@@ -71,14 +77,18 @@ fn put<T: Element, U, P: Fn(usize) -> (usize, usize)>(
     out: &mut [U],
     per_dword: usize,
     place: impl Fn(usize) -> P,
-    convert: impl Fn(T) -> U,
+    mut sum: impl FnMut(usize, i32),
+    convert: impl Fn(T) -> (U, i32),
 ) {
-    for (row, elements) in rows::<T>(weights).enumerate() {
+    for (row, elements) in weights.packed.rows::<T>(row_len(weights)).enumerate() {
         let place = place(row);
-        elements.for_each(|(column, weight)| {
+        let total = elements.fold(0_i32, |total, (column, weight)| {
             let (dword, part) = place(column as usize);
-            out[dword * per_dword + part] = convert(weight);
+            let (element, integer) = convert(weight);
+            out[dword * per_dword + part] = element;
+            total.wrapping_add(integer)
         });
+        sum(row, total);
     }
 }
 
@@ -102,33 +112,35 @@ pub(crate) fn bias_i32(bias: Option<&Constant<'_>>, len: usize) -> Result<Vec<i3
 
 /// Takes from each bias what a kernel's sum will hold too much: `zero * sum(w)` of the row, modulo 2^32 as kernels sum.
 pub(crate) fn fold_zero(weights: &Constant<'_>, bias: &mut [i32], zero: i32) {
-    for (row, bias) in rows::<i8>(weights).zip(bias) {
-        let sum = row.fold(0, |sum: i32, (_, w)| sum.wrapping_add(i32::from(w)));
-        *bias = bias.wrapping_sub(zero.wrapping_mul(sum));
-    }
+    each::<i8>(weights, |row, _, w| take_zero(&mut bias[row], zero, i32::from(w)));
+}
+
+/// What [`fold_zero`] takes for a sum of weights.
+#[inline(always)]
+pub(crate) fn take_zero(bias: &mut i32, zero: i32, sum: i32) {
+    *bias = bias.wrapping_sub(zero.wrapping_mul(sum));
 }
 
 /// The largest `reach * sum|w| + |bias|` of any output channel: what its accumulator may come to.
 pub(crate) fn worst_accumulator(weights: &Constant<'_>, bias: &[i32], reach: u32) -> u64 {
-    rows::<i8>(weights)
-        .zip(bias)
-        .map(|(row, bias)| {
-            let sum: u64 = row.fold(0, |sum, (_, w)| sum + u64::from(w.unsigned_abs()));
-            sum.saturating_mul(u64::from(reach)) + u64::from(bias.unsigned_abs())
-        })
-        .max()
-        .unwrap_or(0)
+    let mut worst: Vec<u64> = bias.iter().map(|bias| u64::from(bias.unsigned_abs())).collect();
+    each::<i8>(weights, |row, _, w| {
+        if let Some(worst) = worst.get_mut(row) {
+            *worst = worst.saturating_add(u64::from(w.unsigned_abs()) * u64::from(reach));
+        }
+    });
+    worst.into_iter().max().unwrap_or(0)
 }
 
-/// Visits every non-zero element with its row and column.
+/// Visits every non-zero element with its row, by the first dimension, and its place in the row.
 fn each<T: Element>(weights: &Constant<'_>, mut visit: impl FnMut(usize, usize, T)) {
-    for (row, elements) in rows::<T>(weights).enumerate() {
+    for (row, elements) in weights.packed.rows::<T>(row_len(weights)).enumerate() {
         elements.for_each(|(column, value)| visit(row, column as usize, value));
     }
 }
 
-/// The rows, by the first dimension.
-fn rows<'a, T: Element>(weights: &Constant<'a>) -> Rows<'a, T> {
+/// Elements of a row, by the first dimension.
+fn row_len(weights: &Constant<'_>) -> usize {
     let first = weights.shape.first().map_or(1, |first| first as usize).max(1);
-    weights.packed.rows(weights.packed.elements() / first)
+    weights.packed.elements() / first
 }

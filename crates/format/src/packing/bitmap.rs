@@ -15,8 +15,8 @@
     )
 )]
 
-use super::PackingError;
 use super::element::{Element, scalar_at, scalars};
+use super::{Mark, PackingError};
 use crate::dtype::DataType;
 
 /// Checked bytes of a bitmap-packed constant.
@@ -190,6 +190,12 @@ impl<T: Element> Row<'_, T> {
         let value = scalar_at(self.values, self.value);
         self.value = self.value.saturating_add(1);
         value
+    }
+}
+
+impl<T> Row<'_, T> {
+    pub(super) fn mark(&self) -> Mark {
+        Mark { value: self.value, ..Mark::default() }
     }
 }
 

@@ -13,7 +13,7 @@
     )
 )]
 
-use super::Packed;
+use super::{Mark, Packed};
 
 /// Columns that are summed together, row by row.
 const BLOCK: usize = 128;
@@ -30,14 +30,14 @@ pub(crate) struct ColumnMagnitudes<'a> {
     summed: usize,
     /// Of the last block.
     sums: core::iter::Take<core::array::IntoIter<u64, BLOCK>>,
-    /// Of each of the first rows: the number of stored elements before its column `summed`.
-    stored_before: [usize; ROWS],
+    /// Of each of the first rows: where a walk stands before its column `summed`.
+    marks: [Mark; ROWS],
 }
 
 impl<'a> ColumnMagnitudes<'a> {
     pub(super) fn new(packed: Packed<'a>, columns: usize) -> Self {
         let sums = [0; BLOCK].into_iter().take(0);
-        Self { packed, columns, summed: 0, sums, stored_before: [0; ROWS] }
+        Self { packed, columns, summed: 0, sums, marks: [Mark::default(); ROWS] }
     }
 
     /// Sums the next block of columns; there must be one.
@@ -45,28 +45,26 @@ impl<'a> ColumnMagnitudes<'a> {
         let (first, len) = (self.summed, self.columns.saturating_sub(self.summed).min(BLOCK));
         let rows = self.packed.elements().checked_div(self.columns).unwrap_or(0);
         let mut sums = [0_u64; BLOCK];
-        // An element, and how many stored ones are before it.
-        let mut known = (0, 0_usize);
+        // An element, and where a walk stands before it.
+        let mut known = (0, Mark::default());
         for row in 0..rows {
             let start = row.saturating_mul(self.columns).saturating_add(first);
             let end = start.saturating_add(len);
-            let mut stored = match self.stored_before.get(row) {
-                Some(&stored) if first > 0 => stored,
-                _ => known.1.saturating_add(self.packed.rank(known.0, start)),
+            let mark = match self.marks.get(row) {
+                Some(&mark) if first > 0 => mark,
+                _ => self.packed.skip(known.1, known.0, start),
             };
-            for (column, weight) in
-                self.packed.row_at::<i8>(start, end, stored).into_iter().flatten()
-            {
+            let Some(mut elements) = self.packed.row_at::<i8>(start, end, mark) else { break };
+            for (column, weight) in elements.by_ref() {
                 let sum = usize::try_from(column).ok().and_then(|column| sums.get_mut(column));
                 if let Some(sum) = sum {
                     // At most 2^32 elements of 128.
                     *sum = sum.saturating_add(u64::from(weight.unsigned_abs()));
                 }
-                stored = stored.saturating_add(1);
             }
-            known = (end, stored);
-            if let Some(slot) = self.stored_before.get_mut(row) {
-                *slot = stored;
+            known = (end, elements.mark());
+            if let Some(slot) = self.marks.get_mut(row) {
+                *slot = known.1;
             }
         }
         self.summed = first.saturating_add(len);
@@ -91,7 +89,7 @@ impl Iterator for ColumnMagnitudes<'_> {
 
 #[cfg(all(test, feature = "write"))]
 mod tests {
-    use super::super::{bitmap, dense};
+    use super::super::{bitmap, dense, gaps};
     use super::*;
     use crate::dtype::DataType;
     use std::vec::Vec;
@@ -123,6 +121,11 @@ mod tests {
                 let view = bitmap::View::new(DataType::I8, &mask, &values, weights.len()).unwrap();
                 let found: Vec<u64> = Packed::Bitmap(view).column_magnitudes(columns).collect();
                 assert_eq!(found, expected, "bitmap {rows} x {columns}");
+                let (codes, values) = gaps::pack(&weights, 2);
+                let view = gaps::View::new(DataType::I8, 2, &codes, &values, weights.len());
+                let packed = Packed::Gaps(view.unwrap());
+                let found: Vec<u64> = packed.column_magnitudes(columns).collect();
+                assert_eq!(found, expected, "gaps {rows} x {columns}");
             }
         }
     }

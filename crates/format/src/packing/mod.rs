@@ -19,6 +19,7 @@ pub mod bitmap;
 mod columns;
 pub mod dense;
 mod element;
+pub mod gaps;
 mod row;
 
 pub use element::{Element, Scalar};
@@ -36,19 +37,31 @@ use core::fmt;
 pub enum PackingError {
     /// A part has the wrong number of bytes.
     Length {
-        /// `data`, `mask` or `values`.
+        /// `data`, `mask`, `codes` or `values`.
         part: &'static str,
         /// Bytes it must have.
         expected: usize,
         /// Bytes it has.
         found: usize,
     },
-    /// A mask's last byte has bits set past the last element.
+    /// A mask's or codes' last byte has bits set past the last element.
     PaddingBits {
         /// Elements of the constant.
         elements: usize,
         /// The last byte.
         last: u8,
+    },
+    /// Codes have a number of bits that none may have.
+    CodeBits {
+        /// Bits stated.
+        found: u8,
+    },
+    /// A stored element has no code, or its code leads past the last element.
+    Codes {
+        /// Its number among the stored elements.
+        stored: usize,
+        /// Elements of the constant.
+        elements: usize,
     },
     /// A packing of non-zero elements stores a zero.
     StoredZero {
@@ -83,7 +96,13 @@ impl fmt::Display for PackingError {
                 write!(f, "packing.{part}: expected {expected} bytes, found {found}")
             }
             Self::PaddingBits { elements, last } => {
-                write!(f, "packing.mask: bits set past element {elements} (last byte {last:#04x})")
+                write!(f, "packing: bits set past element {elements} (last byte {last:#04x})")
+            }
+            Self::CodeBits { found } => {
+                write!(f, "packing.bits: expected 1 to 8, found {found}")
+            }
+            Self::Codes { stored, elements } => {
+                write!(f, "packing.codes: stored element {stored} has no place among {elements}")
             }
             Self::StoredZero { index } => {
                 write!(f, "packing.values: stored element {index} is zero")
@@ -110,6 +129,19 @@ pub enum Packed<'a> {
     Dense(dense::View<'a>),
     /// Non-zero elements and a mask.
     Bitmap(bitmap::View<'a>),
+    /// Non-zero elements and the gaps between them.
+    Gaps(gaps::View<'a>),
+}
+
+/// Where a walk of a constant stands: before a row, all that has to be known of what precedes it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Mark {
+    /// Stored values before it, of packings that store non-zero elements alone.
+    value: usize,
+    /// Codes before it, of gaps.
+    code: usize,
+    /// The element that the next code counts from, of gaps.
+    at: usize,
 }
 
 impl<'a> Packed<'a> {
@@ -119,6 +151,7 @@ impl<'a> Packed<'a> {
         match self {
             Packed::Dense(view) => view.dtype(),
             Packed::Bitmap(view) => view.dtype(),
+            Packed::Gaps(view) => view.dtype(),
         }
     }
 
@@ -128,6 +161,7 @@ impl<'a> Packed<'a> {
         match self {
             Packed::Dense(view) => view.elements(),
             Packed::Bitmap(view) => view.elements(),
+            Packed::Gaps(view) => view.elements(),
         }
     }
 
@@ -146,6 +180,7 @@ impl<'a> Packed<'a> {
                 DataType::U8 => view.data().iter().filter(|&&value| value != 0).count(),
             },
             Packed::Bitmap(view) => view.nnz(),
+            Packed::Gaps(view) => view.nnz(),
         }
     }
 
@@ -155,6 +190,7 @@ impl<'a> Packed<'a> {
         match self {
             Packed::Dense(view) => view.data().len(),
             Packed::Bitmap(view) => view.mask().len().saturating_add(view.values().len()),
+            Packed::Gaps(view) => view.codes().len().saturating_add(view.values().len()),
         }
     }
 
@@ -190,6 +226,7 @@ impl<'a> Packed<'a> {
         match self {
             Packed::Dense(view) => view.expand::<T, O>(out),
             Packed::Bitmap(view) => view.expand::<T, O>(out),
+            Packed::Gaps(view) => view.expand::<T, O>(out),
         }
         Ok(())
     }
@@ -203,7 +240,7 @@ impl<'a> Packed<'a> {
         if T::DTYPE != self.dtype() || end > self.elements() {
             return None;
         }
-        self.row_at(start, end, self.rank(0, start))
+        self.row_at(start, end, self.skip(Mark::default(), 0, start))
     }
 
     /// All rows of `row_len` elements, in order; none where `T` is not the elements' type or `row_len` is 0.
@@ -218,18 +255,22 @@ impl<'a> Packed<'a> {
         ColumnMagnitudes::new(*self, columns)
     }
 
-    /// How many of the elements `start..end` are stored, where a row must know; 0 where every element is.
-    fn rank(&self, start: usize, end: usize) -> usize {
+    /// Where the walk stands that has passed the elements `start..end`, with `from` before them.
+    fn skip(&self, from: Mark, start: usize, end: usize) -> Mark {
         match self {
-            Packed::Dense(_) => 0,
-            Packed::Bitmap(view) => view.rank(start, end),
+            Packed::Dense(_) => from,
+            Packed::Bitmap(view) => {
+                Mark { value: from.value.saturating_add(view.rank(start, end)), ..from }
+            }
+            Packed::Gaps(view) => view.skip(from, end),
         }
     }
 
-    fn row_at<T: Element>(&self, start: usize, end: usize, value: usize) -> Option<Row<'a, T>> {
+    fn row_at<T: Element>(&self, start: usize, end: usize, from: Mark) -> Option<Row<'a, T>> {
         match self {
             Packed::Dense(view) => view.row(start, end).map(Row::Dense),
-            Packed::Bitmap(view) => view.row(start, end, value).map(Row::Bitmap),
+            Packed::Bitmap(view) => view.row(start, end, from.value).map(Row::Bitmap),
+            Packed::Gaps(view) => view.row(start, end, from).map(Row::Gaps),
         }
     }
 
@@ -243,18 +284,23 @@ impl<'a> Packed<'a> {
             let found = stored.position(|value| !value.is_finite());
             found.map_or(Ok(()), |index| Err(PackingError::NotFinite { index }))
         }
-        match self {
-            Packed::Dense(view) => finite(view.iter()),
-            Packed::Bitmap(view) => {
-                finite(view.iter_stored())?;
-                match view.dtype() {
-                    DataType::F32 => zero::<f32>(view.iter_stored()),
-                    DataType::I16 => zero::<i16>(view.iter_stored()),
-                    DataType::I32 => zero::<i32>(view.iter_stored()),
-                    // A byte is zero in either sign.
-                    DataType::I8 | DataType::U8 => zero::<i8>(scalars(view.values())),
-                }
+        let (dtype, values) = match self {
+            Packed::Dense(view) => return finite(view.iter()),
+            Packed::Bitmap(view) => (view.dtype(), view.values()),
+            Packed::Gaps(view) => {
+                view.check_codes()?;
+                (view.dtype(), view.values())
             }
+        };
+        match dtype {
+            DataType::F32 => {
+                finite(scalars(values))?;
+                zero::<f32>(scalars(values))
+            }
+            DataType::I16 => zero::<i16>(scalars(values)),
+            DataType::I32 => zero::<i32>(scalars(values)),
+            // A byte is zero in either sign.
+            DataType::I8 | DataType::U8 => zero::<i8>(scalars(values)),
         }
     }
 }

@@ -13,7 +13,7 @@
 )]
 
 use super::element::Element;
-use super::{Packed, bitmap, dense};
+use super::{Mark, Packed, bitmap, dense, gaps};
 
 /// A cursor over one row: yields (column, value) of its non-zero elements, columns ascending. Copying it is cheap.
 ///
@@ -24,6 +24,8 @@ pub enum Row<'a, T> {
     Dense(dense::Row<'a, T>),
     /// Of a bitmap-packed constant.
     Bitmap(bitmap::Row<'a, T>),
+    /// Of a gap-packed constant.
+    Gaps(gaps::Row<'a, T>),
 }
 
 impl<T: Element> Row<'_, T> {
@@ -33,6 +35,16 @@ impl<T: Element> Row<'_, T> {
         match self {
             Row::Dense(row) => row.at(column),
             Row::Bitmap(row) => row.at(column),
+            Row::Gaps(row) => row.at(column),
+        }
+    }
+
+    /// Where it stands.
+    pub(super) fn mark(&self) -> Mark {
+        match self {
+            Row::Dense(_) => Mark::default(),
+            Row::Bitmap(row) => row.mark(),
+            Row::Gaps(row) => row.mark(),
         }
     }
 }
@@ -45,6 +57,7 @@ impl<T: Element> Iterator for Row<'_, T> {
         match self {
             Row::Dense(row) => row.next(),
             Row::Bitmap(row) => row.next(),
+            Row::Gaps(row) => row.next(),
         }
     }
 
@@ -54,6 +67,7 @@ impl<T: Element> Iterator for Row<'_, T> {
         match self {
             Row::Dense(row) => row.fold(init, f),
             Row::Bitmap(row) => row.fold(init, f),
+            Row::Gaps(row) => row.fold(init, f),
         }
     }
 }
@@ -65,15 +79,21 @@ pub struct Rows<'a, T> {
     row_len: usize,
     /// The next row's first element.
     start: usize,
-    /// The number of stored elements before it.
-    value: usize,
+    /// What is before it.
+    mark: Mark,
     element: core::marker::PhantomData<T>,
 }
 
 impl<'a, T: Element> Rows<'a, T> {
     pub(super) fn new(packed: Packed<'a>, row_len: usize) -> Self {
         let row_len = if T::DTYPE == packed.dtype() { row_len } else { 0 };
-        Self { packed, row_len, start: 0, value: 0, element: core::marker::PhantomData }
+        Self {
+            packed,
+            row_len,
+            start: 0,
+            mark: Mark::default(),
+            element: core::marker::PhantomData,
+        }
     }
 }
 
@@ -85,8 +105,8 @@ impl<'a, T: Element> Iterator for Rows<'a, T> {
         if self.row_len == 0 || end > self.packed.elements() {
             return None;
         }
-        let row = self.packed.row_at(self.start, end, self.value);
-        self.value = self.value.saturating_add(self.packed.rank(self.start, end));
+        let row = self.packed.row_at(self.start, end, self.mark);
+        self.mark = self.packed.skip(self.mark, self.start, end);
         self.start = end;
         row
     }

@@ -84,10 +84,16 @@ pub(super) mod constant {
 
     pub(in crate::read) const DENSE: u8 = 1;
     pub(in crate::read) const BITMAP: u8 = 2;
+    pub(in crate::read) const GAPS: u8 = 3;
 
     pub(in crate::read) const DENSE_DATA: Field = field(0, "packing.data");
     pub(in crate::read) const BITMAP_MASK: Field = field(0, "packing.mask");
     pub(in crate::read) const BITMAP_VALUES: Field = field(1, "packing.values");
+    pub(in crate::read) const GAPS_CODES: Field = field(0, "packing.codes");
+    pub(in crate::read) const GAPS_VALUES: Field = field(1, "packing.values");
+    pub(in crate::read) const GAPS_BITS: Field = field(2, "packing.bits");
+    /// Bits of a code where none are stated.
+    pub(in crate::read) const GAPS_BITS_DEFAULT: u8 = 3;
 }
 
 /// Fields that ops with weights share.

@@ -7,7 +7,7 @@ use super::view::read_shape;
 use crate::attributes::{Activation, ChannelAxis, Padding, ReshapeTarget};
 use crate::dtype::DataType;
 use crate::error::{Error, Owner};
-use crate::packing::{Packed, bitmap, dense};
+use crate::packing::{Packed, bitmap, dense, gaps};
 use crate::shape::{MAX_RANK, Shape};
 
 /// What a node does.
@@ -358,6 +358,13 @@ impl<'a> Fields<'a> {
                 let mask = bytes(table, fields::BITMAP_MASK)?;
                 let values = bytes(table, fields::BITMAP_VALUES)?;
                 bitmap::View::new(dtype, mask, values, elements).map(Packed::Bitmap)
+            }
+            fields::GAPS => {
+                let table = self.ok(union.table())?;
+                let bits = table.scalar::<u8>(fields::GAPS_BITS, fields::GAPS_BITS_DEFAULT);
+                let (bits, codes) = (self.ok(bits)?, bytes(table, fields::GAPS_CODES)?);
+                let values = bytes(table, fields::GAPS_VALUES)?;
+                gaps::View::new(dtype, bits, codes, values, elements).map(Packed::Gaps)
             }
             found => return Err(Error::UnknownCode { place, found }),
         };

@@ -184,6 +184,13 @@ fn constant(table: Table<'_>, names: layout::constant::Names, budget: &mut Budge
             budget.bytes(&table, fields::BITMAP_MASK)?;
             budget.bytes(&table, fields::BITMAP_VALUES)
         }
+        fields::GAPS => {
+            let table = union.table()?;
+            budget.table(names.packing, &table)?;
+            table.scalar::<u8>(fields::GAPS_BITS, fields::GAPS_BITS_DEFAULT)?;
+            budget.bytes(&table, fields::GAPS_CODES)?;
+            budget.bytes(&table, fields::GAPS_VALUES)
+        }
         _ => Ok(()),
     }
 }

@@ -260,6 +260,12 @@ impl Builder {
                 let table = fb::Bitmap::create(fbb, &fb::BitmapArgs { mask, values });
                 (fb::Packing::Bitmap, table.as_union_value())
             }
+            PackedBytes::Gaps { bits, codes, values } => {
+                let codes = Some(fbb.create_vector(&codes));
+                let values = Some(fbb.create_vector(&values));
+                let table = fb::Gaps::create(fbb, &fb::GapsArgs { codes, values, bits });
+                (fb::Packing::Gaps, table.as_union_value())
+            }
         }
     }
 }

@@ -3,7 +3,7 @@
 #![forbid(unsafe_code)]
 
 use crate::dtype::DataType;
-use crate::packing::{Element, bitmap, dense};
+use crate::packing::{Element, bitmap, dense, gaps};
 use crate::shape::Shape;
 use std::vec::Vec;
 
@@ -17,6 +17,13 @@ pub enum PackingChoice {
     Dense,
     /// Non-zero elements and a mask.
     Bitmap,
+    /// Non-zero elements and the gaps between them, in codes of as many bits as take the fewest bytes.
+    Gaps,
+}
+
+impl PackingChoice {
+    /// Every choice.
+    pub const ALL: [Self; 4] = [Self::Auto, Self::Dense, Self::Bitmap, Self::Gaps];
 }
 
 /// Weights or biases.
@@ -127,21 +134,47 @@ impl ConstantData {
 pub(super) enum PackedBytes {
     Dense { data: Vec<u8> },
     Bitmap { mask: Vec<u8>, values: Vec<u8> },
+    Gaps { bits: u8, codes: Vec<u8>, values: Vec<u8> },
+}
+
+impl PackedBytes {
+    /// Bytes of the file: a vector is filled up to a multiple of 4, a second one costs its offset and its length, and bits
+    /// that are not the usual ones a byte.
+    fn cost(&self) -> usize {
+        let whole = |bytes: &Vec<u8>| bytes.len().next_multiple_of(4);
+        match self {
+            PackedBytes::Dense { data } => whole(data),
+            PackedBytes::Bitmap { mask, values } => whole(mask) + whole(values) + 8,
+            PackedBytes::Gaps { bits, codes, values } => {
+                whole(codes) + whole(values) + 8 + if *bits == 3 { 0 } else { 4 }
+            }
+        }
+    }
 }
 
 fn pack<T: Element>(data: &[T], choice: PackingChoice) -> PackedBytes {
     let dense = || PackedBytes::Dense { data: dense::pack(data) };
-    let (mask, values) = match choice {
-        PackingChoice::Dense => return dense(),
-        PackingChoice::Auto | PackingChoice::Bitmap => bitmap::pack(data),
+    let bitmap = || {
+        let (mask, values) = bitmap::pack(data);
+        PackedBytes::Bitmap { mask, values }
     };
-    // A second vector costs its offset and its length, and each vector is filled up to a multiple of 4.
-    let whole = |bytes: usize| bytes.next_multiple_of(4);
-    let bitmap_bytes = whole(mask.len()) + whole(values.len()) + 8;
-    if choice == PackingChoice::Auto && whole(data.len() * T::SIZE) <= bitmap_bytes {
-        return dense();
+    let gaps = || {
+        let packed = gaps::BITS.map(|bits| {
+            let (codes, values) = gaps::pack(data, bits);
+            PackedBytes::Gaps { bits, codes, values }
+        });
+        packed.min_by_key(PackedBytes::cost)
+    };
+    match choice {
+        PackingChoice::Dense => dense(),
+        PackingChoice::Bitmap => bitmap(),
+        PackingChoice::Gaps => gaps().unwrap_or_else(dense),
+        // Of equals the first: what is quicker to walk.
+        PackingChoice::Auto => {
+            let packed = [Some(dense()), Some(bitmap()), gaps()];
+            packed.into_iter().flatten().min_by_key(PackedBytes::cost).unwrap_or_else(dense)
+        }
     }
-    PackedBytes::Bitmap { mask, values }
 }
 
 #[cfg(test)]
@@ -160,15 +193,16 @@ mod tests {
     }
 
     #[test]
-    fn auto_packs_the_smaller_way() {
-        let is_bitmap =
-            |data: &[i8]| matches!(pack(data, PackingChoice::Auto), PackedBytes::Bitmap { .. });
-        let mut data = std::vec![0_i8; 800];
-        assert!(is_bitmap(&data));
-        data[..692].fill(1);
-        assert!(!is_bitmap(&data), "100 + 692 + 8 bytes equal dense's 800");
-        data[688..692].fill(0);
-        assert!(is_bitmap(&data));
-        assert!(!is_bitmap(&[0; 12]), "a short constant is cheaper dense");
+    fn auto_packs_the_smallest_way() {
+        let every = |n: usize| -> Vec<i8> { (0..800).map(|i| i8::from(i % n == 0)).collect() };
+        for data in [every(1), every(2), every(3), every(8), every(100), std::vec![0; 800]] {
+            let costs = PackingChoice::ALL.map(|choice| pack(&data, choice).cost());
+            assert_eq!(costs[0], costs[1..].iter().copied().min().unwrap(), "{costs:?}");
+        }
+        let auto = |data: &[i8]| pack(data, PackingChoice::Auto);
+        assert!(matches!(auto(&every(2)), PackedBytes::Bitmap { .. }));
+        assert!(matches!(auto(&every(8)), PackedBytes::Gaps { bits: 3 | 4, .. }));
+        let short = [0, 1, 0, 0, 5, 6, 0, 1];
+        assert!(matches!(auto(&short), PackedBytes::Dense { .. }), "a vector costs more");
     }
 }

@@ -14,7 +14,7 @@ use crate::arch::lanes::Codes;
 use crate::arch::memory::{room, take};
 use crate::arch::{Arithmetic, Floats, Integers, Isa};
 use crate::budget::product;
-use crate::operand::{self, Weights};
+use crate::operand::Weights;
 use crate::tensor::{Input, Output};
 use core::ops::Range;
 use penjing_format::{Conv2d as Attributes, TensorType};
@@ -66,13 +66,6 @@ impl Conv2d {
         planning.budget.take(product(&[dwords + Sums::DWORDS, lanes, size_of::<u32>()]))?;
         planning.budget.fits(window.plane_bytes(window.channels, codes.bytes()))?;
         let mut sums = Sums::new(weighted, quantization, window.out_channels, lanes)?;
-        if let (Sums::Codes { bias, zero_point, .. }, Some(q)) = (&mut sums, quantization) {
-            operand::fold_zero(
-                &op.weights,
-                bias,
-                *zero_point + shift(codes, q.unsigned, *zero_point),
-            );
-        }
         // A run's last dword may reach past its taps, up to 3 bytes past the plane.
         let slack = codes.per_dword() - 1;
         let mut plane = window.plane(window.channels, 1, slack);
@@ -87,10 +80,14 @@ impl Conv2d {
         let (gather, taps) = window.gather(&plane, codes.bytes()).ok_or(Failure::TooLarge)?;
         let dwords = gather.dwords();
         let mut weights = Weights::zeroed(dwords * lanes, codes);
-        weights.fill(&op.weights, |channel| {
+        let place = |channel: usize| {
             let (first, taps) = (channel / width * dwords * width + channel % width, &taps);
-            move |tap| (first + taps[tap].0 * width, taps[tap].1)
+            move |tap: usize| (first + taps[tap].0 * width, taps[tap].1)
+        };
+        let mut folding = sums.folding(quantization, |unsigned, zero_point| {
+            zero_point + shift(codes, unsigned, zero_point)
         });
+        weights.fill(&op.weights, place, |channel, sum| folding.take(channel, sum));
         let direct = raw && plane.is_plain() && gather.end(&(0..window.positions())) <= image_bytes;
         Ok(Self { window, plane, direct, codes, gather, weights, tile, lanes, sums, pool: None })
     }

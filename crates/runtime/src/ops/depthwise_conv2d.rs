@@ -64,7 +64,7 @@ impl DepthwiseConv2d {
         }
         let gather = Gather::new(window.bases(&plane, 4), &offsets).ok_or(Failure::TooLarge)?;
         let mut weights = Weights::zeroed(offsets.len() * lanes, Codes::F32);
-        weights.fill(&op.weights, |_| |at| (at / channels * lanes + at % channels, 0));
+        weights.fill(&op.weights, |_| |at| (at / channels * lanes + at % channels, 0), |_, _| ());
         let whole =
             gather.end(&(0..window.positions())) + 4 * (lanes - 1) <= 4 * window.image_len();
         let direct = quantization.is_none() && plane.is_plain() && whole;

@@ -10,7 +10,7 @@ use crate::arch::lanes::Codes;
 use crate::arch::memory::{cast, room, take};
 use crate::arch::{Arithmetic, Floats, Integers, Isa};
 use crate::budget::product;
-use crate::operand::{self, Weights};
+use crate::operand::Weights;
 use crate::tensor::{Input, Output};
 use alloc::vec::Vec;
 use penjing_format::{FullyConnected as Attributes, TensorType};
@@ -69,23 +69,21 @@ impl FullyConnected {
         let weighted =
             Weighted { weights: &op.weights, bias: op.bias.as_ref(), activation: op.activation };
         let mut sums = Sums::new(weighted, quantization, outputs, lanes)?;
-        if let (Sums::Codes { bias, zero_point, .. }, Some(q)) = (&mut sums, quantization) {
-            let zero = match planar {
-                Some(_) => ConvPool::shift(codes, *zero_point),
-                None => *zero_point + shift(codes, q.unsigned, *zero_point),
-            };
-            operand::fold_zero(&op.weights, bias, zero);
-        }
         let per_dword = codes.per_dword();
         let plain = quantization.is_none() && dwords == features;
         let plane = (planar.is_none() && !plain).then(|| row_of(features, dwords * per_dword));
         let places = places(features, planar, per_dword);
         let mut weights = Weights::zeroed(rows * dwords, codes);
         let width = if along_features { 1 } else { tile * traits.lanes };
-        weights.fill(&op.weights, |output| {
+        let place = |output: usize| {
             let (first, places) = (output / width * dwords * width + output % width, &places);
-            move |feature| (first + places[feature].0 * width, places[feature].1)
+            move |feature: usize| (first + places[feature].0 * width, places[feature].1)
+        };
+        let mut folding = sums.folding(quantization, |unsigned, zero_point| match planar {
+            Some(_) => ConvPool::shift(codes, zero_point),
+            None => zero_point + shift(codes, unsigned, zero_point),
         });
+        weights.fill(&op.weights, place, |channel, sum| folding.take(channel, sum));
         let path = if along_features {
             Path::Features { dwords }
         } else {

@@ -100,11 +100,41 @@ impl Sums {
         }
     }
 
+    /// What takes from each bias what sums will hold too much, given what stands for 0 in the kernels' operands, by whether the
+    /// input is unsigned and its zero point. Reals have nothing of the kind.
+    pub(crate) fn folding(
+        &mut self,
+        quantization: Option<Quantization>,
+        zero: impl Fn(bool, i32) -> i32,
+    ) -> Folding<'_> {
+        match (self, quantization) {
+            (Sums::Codes { bias, zero_point, .. }, Some(q)) => {
+                Folding { zero: zero(q.unsigned, *zero_point), bias }
+            }
+            _ => Folding { zero: 0, bias: &mut [] },
+        }
+    }
+
     /// Zero point of the input; 0 of reals.
     pub(crate) fn zero_point(&self) -> i32 {
         match self {
             Sums::Reals { .. } => 0,
             Sums::Codes { zero_point, .. } => *zero_point,
+        }
+    }
+}
+
+/// See [`Sums::folding`].
+pub(crate) struct Folding<'a> {
+    zero: i32,
+    bias: &'a mut [i32],
+}
+
+impl Folding<'_> {
+    /// Takes the sum of an output channel's weights, or of some of them, into account.
+    pub(crate) fn take(&mut self, channel: usize, sum: i32) {
+        if let Some(bias) = self.bias.get_mut(channel) {
+            operand::take_zero(bias, self.zero, sum);
         }
     }
 }

@@ -196,13 +196,14 @@ impl ::flatbuffers::SimpleToVerifyInSlice for Activation {}
 #[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
 pub const ENUM_MIN_PACKING: u8 = 0;
 #[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
-pub const ENUM_MAX_PACKING: u8 = 2;
+pub const ENUM_MAX_PACKING: u8 = 3;
 #[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
 #[allow(non_camel_case_types)]
-pub const ENUM_VALUES_PACKING: [Packing; 3] = [
+pub const ENUM_VALUES_PACKING: [Packing; 4] = [
   Packing::NONE,
   Packing::Dense,
   Packing::Bitmap,
+  Packing::Gaps,
 ];
 
 /// How a constant's elements are laid out.
@@ -214,13 +215,15 @@ impl Packing {
   pub const NONE: Self = Self(0);
   pub const Dense: Self = Self(1);
   pub const Bitmap: Self = Self(2);
+  pub const Gaps: Self = Self(3);
 
   pub const ENUM_MIN: u8 = 0;
-  pub const ENUM_MAX: u8 = 2;
+  pub const ENUM_MAX: u8 = 3;
   pub const ENUM_VALUES: &'static [Self] = &[
     Self::NONE,
     Self::Dense,
     Self::Bitmap,
+    Self::Gaps,
   ];
   /// Returns the variant's name or "" if unknown.
   pub fn variant_name(self) -> Option<&'static str> {
@@ -228,6 +231,7 @@ impl Packing {
       Self::NONE => Some("NONE"),
       Self::Dense => Some("Dense"),
       Self::Bitmap => Some("Bitmap"),
+      Self::Gaps => Some("Gaps"),
       _ => None,
     }
   }
@@ -775,6 +779,141 @@ impl ::core::fmt::Debug for Bitmap<'_> {
       ds.finish()
   }
 }
+pub enum GapsOffset {}
+#[derive(Copy, Clone, PartialEq)]
+
+/// Non-zero elements only. A stream of codes, the first in the lowest bits of the first byte, tells how many zeros precede each;
+/// the largest code stands for as many zeros and no element.
+pub struct Gaps<'a> {
+  pub _tab: ::flatbuffers::Table<'a>,
+}
+
+impl<'a> ::flatbuffers::Follow<'a> for Gaps<'a> {
+  type Inner = Gaps<'a>;
+  #[inline]
+  unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+    Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
+  }
+}
+
+impl<'a> Gaps<'a> {
+  pub const VT_CODES: ::flatbuffers::VOffsetT = 4;
+  pub const VT_VALUES: ::flatbuffers::VOffsetT = 6;
+  pub const VT_BITS: ::flatbuffers::VOffsetT = 8;
+
+  #[inline]
+  pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+    Gaps { _tab: table }
+  }
+  #[allow(unused_mut)]
+  pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+    _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+    args: &'args GapsArgs<'args>
+  ) -> ::flatbuffers::WIPOffset<Gaps<'bldr>> {
+    let mut builder = GapsBuilder::new(_fbb);
+    if let Some(x) = args.values { builder.add_values(x); }
+    if let Some(x) = args.codes { builder.add_codes(x); }
+    builder.add_bits(args.bits);
+    builder.finish()
+  }
+
+
+  /// Up to and with the code of the last stored element, then bits that are 0.
+  #[inline]
+  pub fn codes(&self) -> Option<::flatbuffers::Vector<'a, u8>> {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'a, u8>>>(Gaps::VT_CODES, None)}
+  }
+  /// The elements, in order, little-endian.
+  #[inline]
+  pub fn values(&self) -> Option<::flatbuffers::Vector<'a, u8>> {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'a, u8>>>(Gaps::VT_VALUES, None)}
+  }
+  /// Bits of a code, 1 to 8.
+  #[inline]
+  pub fn bits(&self) -> u8 {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<u8>(Gaps::VT_BITS, Some(3)).unwrap()}
+  }
+}
+
+impl ::flatbuffers::Verifiable for Gaps<'_> {
+  #[inline]
+  fn run_verifier(
+    v: &mut ::flatbuffers::Verifier, pos: usize
+  ) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+    v.visit_table(pos)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, u8>>>("codes", Self::VT_CODES, false)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, u8>>>("values", Self::VT_VALUES, false)?
+     .visit_field::<u8>("bits", Self::VT_BITS, false)?
+     .finish();
+    Ok(())
+  }
+}
+pub struct GapsArgs<'a> {
+    pub codes: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, u8>>>,
+    pub values: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, u8>>>,
+    pub bits: u8,
+}
+impl<'a> Default for GapsArgs<'a> {
+  #[inline]
+  fn default() -> Self {
+    GapsArgs {
+      codes: None,
+      values: None,
+      bits: 3,
+    }
+  }
+}
+
+pub struct GapsBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+  fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+  start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
+}
+impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> GapsBuilder<'a, 'b, A> {
+  #[inline]
+  pub fn add_codes(&mut self, codes: ::flatbuffers::WIPOffset<::flatbuffers::Vector<'b , u8>>) {
+    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(Gaps::VT_CODES, codes);
+  }
+  #[inline]
+  pub fn add_values(&mut self, values: ::flatbuffers::WIPOffset<::flatbuffers::Vector<'b , u8>>) {
+    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(Gaps::VT_VALUES, values);
+  }
+  #[inline]
+  pub fn add_bits(&mut self, bits: u8) {
+    self.fbb_.push_slot::<u8>(Gaps::VT_BITS, bits, 3);
+  }
+  #[inline]
+  pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> GapsBuilder<'a, 'b, A> {
+    let start = _fbb.start_table();
+    GapsBuilder {
+      fbb_: _fbb,
+      start_: start,
+    }
+  }
+  #[inline]
+  pub fn finish(self) -> ::flatbuffers::WIPOffset<Gaps<'a>> {
+    let o = self.fbb_.end_table(self.start_);
+    ::flatbuffers::WIPOffset::new(o.value())
+  }
+}
+
+impl ::core::fmt::Debug for Gaps<'_> {
+  fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+    let mut ds = f.debug_struct("Gaps");
+      ds.field("codes", &self.codes());
+      ds.field("values", &self.values());
+      ds.field("bits", &self.bits());
+      ds.finish()
+  }
+}
 pub enum ConstantOffset {}
 #[derive(Copy, Clone, PartialEq)]
 
@@ -885,6 +1024,21 @@ impl<'a> Constant<'a> {
     }
   }
 
+  #[inline]
+  #[allow(non_snake_case)]
+  pub fn packing_as_gaps(&self) -> Option<Gaps<'a>> {
+    if self.packing_type() == Packing::Gaps {
+      self.packing().map(|t| {
+       // Safety:
+       // Created from a valid Table for this object
+       // Which contains a valid union in this slot
+       unsafe { Gaps::init_from_table(t) }
+     })
+    } else {
+      None
+    }
+  }
+
 }
 
 impl ::flatbuffers::Verifiable for Constant<'_> {
@@ -897,6 +1051,7 @@ impl ::flatbuffers::Verifiable for Constant<'_> {
         match key {
           Packing::Dense => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<Dense>>("Packing::Dense", pos),
           Packing::Bitmap => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<Bitmap>>("Packing::Bitmap", pos),
+          Packing::Gaps => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<Gaps>>("Packing::Gaps", pos),
           _ => Ok(()),
         }
      })?
@@ -981,6 +1136,13 @@ impl ::core::fmt::Debug for Constant<'_> {
         },
         Packing::Bitmap => {
           if let Some(x) = self.packing_as_bitmap() {
+            ds.field("packing", &x)
+          } else {
+            ds.field("packing", &"InvalidFlatbuffer: Union discriminant does not match value.")
+          }
+        },
+        Packing::Gaps => {
+          if let Some(x) = self.packing_as_gaps() {
             ds.field("packing", &x)
           } else {
             ds.field("packing", &"InvalidFlatbuffer: Union discriminant does not match value.")

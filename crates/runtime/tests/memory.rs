@@ -6,7 +6,7 @@ use penjing_format::write::{
     Constant, ConstantData, Conv2d, FullyConnected, MaxPool2d, Model as Spec, Node, Op,
     PackingChoice,
 };
-use penjing_format::{Activation, DataType, Padding, QuantParams, Shape};
+use penjing_format::{Activation, DataType, Packed, Padding, QuantParams, Shape};
 use penjing_runtime::{Error, Model, Session, SessionOptions};
 
 #[test]
@@ -149,4 +149,37 @@ fn many_outputs_are_walked_once() {
     let model = support::model(&spec, PackingChoice::Auto);
     assert!(model.outputs().all(|info| info.len() == 1 && info.dtype == DataType::F32));
     assert_eq!(model.outputs().count(), 60_000);
+}
+
+/// Weights are read where they lie: in a map of the file, or in flash, whatever multiple of 4 that begins at.
+#[test]
+fn opening_copies_no_weight() {
+    let bytes = support::network_spec(DataType::U8).to_bytes(PackingChoice::Auto).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("model.pnj");
+    std::fs::write(&path, &bytes).unwrap();
+    let flash: &'static mut [u8] = vec![0; bytes.len() + 16].leak();
+    let start = flash.as_ptr().align_offset(8) + 4;
+    flash[start..start + bytes.len()].copy_from_slice(&bytes);
+    let flash = &flash[start..start + bytes.len()];
+    for (model, within) in [
+        (Model::open(&path).unwrap(), None),
+        (Model::from_static(flash).unwrap(), Some(flash.as_ptr_range())),
+    ] {
+        let file = within.unwrap_or_else(|| model.view().bytes().as_ptr_range());
+        let mut seen = 0;
+        for step in model.view().walk().map(Result::unwrap) {
+            let Some((weights, bias)) = step.op.constants() else { continue };
+            for constant in [Some(weights), bias].into_iter().flatten() {
+                let stored = match constant.packed {
+                    Packed::Dense(view) => view.data(),
+                    Packed::Bitmap(view) => view.values(),
+                    Packed::Gaps(view) => view.values(),
+                };
+                assert!(file.contains(&stored.as_ptr()), "{constant:?}");
+                seen += 1;
+            }
+        }
+        assert_eq!(seen, 4);
+    }
 }

@@ -16,7 +16,7 @@
 )]
 
 use super::element::{Element, scalar_at, scalars};
-use super::{Mark, PackingError};
+use super::{Mark, PackingError, bits};
 use crate::dtype::DataType;
 
 /// Checked bytes of a bitmap-packed constant.
@@ -36,16 +36,7 @@ impl<'a> View<'a> {
         values: &'a [u8],
         elements: usize,
     ) -> Result<Self, PackingError> {
-        let expected = elements.div_ceil(8);
-        if mask.len() != expected {
-            return Err(PackingError::Length { part: "mask", expected, found: mask.len() });
-        }
-        if let (Some(&last), used @ 1..) = (mask.last(), elements % 8) {
-            let past = u32::try_from(used).ok().and_then(|used| last.checked_shr(used));
-            if past != Some(0) {
-                return Err(PackingError::PaddingBits { elements, last });
-            }
-        }
+        bits::check_end("mask", mask, elements, elements)?;
         let expected = ones(mask).saturating_mul(dtype.size());
         if values.len() != expected {
             return Err(PackingError::Length { part: "values", expected, found: values.len() });
@@ -249,13 +240,7 @@ impl<T: Element> Iterator for Row<'_, T> {
 /// `count` bits of the mask, at most 64, from bit `offset` of `byte` on; those past its end are 0.
 #[inline]
 fn bits_at(mask: &[u8], byte: usize, offset: usize, count: usize) -> u64 {
-    let bytes = mask.get(byte..).unwrap_or_default();
-    let word = match bytes.first_chunk() {
-        Some(&word) => u64::from_le_bytes(word),
-        None => {
-            bytes.iter().rev().fold(0, |word: u64, &byte| word.wrapping_shl(8) | u64::from(byte))
-        }
-    };
+    let word = bits::word(mask.get(byte..).unwrap_or_default());
     let shift = |by: usize| u32::try_from(by).unwrap_or(0);
     let past = 64_usize.saturating_sub(count);
     word.wrapping_shr(shift(offset)) & u64::MAX.wrapping_shr(shift(past))

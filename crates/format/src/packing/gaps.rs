@@ -17,7 +17,7 @@
 )]
 
 use super::element::{Element, scalar_at, scalars};
-use super::{Mark, PackingError};
+use super::{Mark, PackingError, bits};
 use crate::dtype::DataType;
 
 /// Bits that a code may have.
@@ -108,18 +108,7 @@ impl<'a> View<'a> {
             return Err(PackingError::Codes { stored: mark.value, elements: self.elements });
         }
         let used = mark.code.saturating_mul(usize::from(self.codes.bits));
-        let expected = used.div_ceil(8);
-        let found = self.codes.bytes.len();
-        if expected != found {
-            return Err(PackingError::Length { part: "codes", expected, found });
-        }
-        if let (Some(&last), rest @ 1..) = (self.codes.bytes.last(), used % 8) {
-            let past = u32::try_from(rest).ok().and_then(|used| last.checked_shr(used));
-            if past != Some(0) {
-                return Err(PackingError::PaddingBits { elements: self.elements, last });
-            }
-        }
-        Ok(())
+        bits::check_end("codes", self.codes.bytes, used, self.elements)
     }
 
     pub(super) fn expand<T: Element, O: From<T> + Default + Clone>(&self, out: &mut [O]) {
@@ -190,7 +179,7 @@ impl Codes<'_> {
             let Some(rest) = self.bytes.get(bit / 8..).filter(|rest| !rest.is_empty()) else {
                 break;
             };
-            let mut word = word_of(rest).wrapping_shr(u32::try_from(bit % 8).unwrap_or(0));
+            let mut word = bits::word(rest).wrapping_shr(u32::try_from(bit % 8).unwrap_or(0));
             for _ in 0..whole {
                 let code = word & escape;
                 word = word.wrapping_shr(u32::from(self.bits));
@@ -327,17 +316,6 @@ impl<T: Element> Iterator for Row<'_, T> {
             }
         };
         self.codes.scan(self.mark, self.end, stored, init, visit).1
-    }
-}
-
-/// The first eight bytes; those past the end are 0.
-#[inline]
-fn word_of(bytes: &[u8]) -> u64 {
-    match bytes.first_chunk() {
-        Some(&word) => u64::from_le_bytes(word),
-        None => {
-            bytes.iter().rev().fold(0, |word: u64, &byte| word.wrapping_shl(8) | u64::from(byte))
-        }
     }
 }
 

@@ -16,6 +16,7 @@
 )]
 
 pub mod bitmap;
+mod bits;
 mod columns;
 pub mod dense;
 mod element;

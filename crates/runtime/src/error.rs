@@ -178,6 +178,13 @@ pub enum RunError {
     /// A kernel panicked on one of a session's several threads: a defect of this crate. The outputs are incomplete; the
     /// session can go on.
     Worker,
+    /// A profile was made by a session of other groups.
+    Profile {
+        /// Groups of this session.
+        expected: usize,
+        /// Groups of the profile.
+        found: usize,
+    },
 }
 
 impl fmt::Display for RunError {
@@ -197,6 +204,10 @@ impl fmt::Display for RunError {
                 "{port}: expected {expected} elements for a batch of {batch}, found {found}"
             ),
             RunError::Worker => f.write_str("a kernel panicked on one of the session's threads"),
+            RunError::Profile { expected, found } => write!(
+                f,
+                "profile: expected one of this session's {expected} groups, found {found} of another's"
+            ),
         }
     }
 }

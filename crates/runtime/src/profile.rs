@@ -39,6 +39,15 @@ impl Profile {
         Self { groups: groups.collect(), started: Instant::now() }
     }
 
+    /// Whether it is of such a plan's groups.
+    pub(crate) fn is_of(&self, plan: &Plan) -> bool {
+        let info = |group: &GroupProfile| {
+            let GroupProfile { nodes, name, macs, .. } = group.clone();
+            GroupInfo { nodes, name, macs }
+        };
+        self.groups.iter().map(info).eq(plan.groups())
+    }
+
     /// The groups in the order in which they run.
     #[must_use]
     pub fn groups(&self) -> &[GroupProfile] {

@@ -164,6 +164,10 @@ impl Session {
         outputs: &mut [Output<'_>],
         profile: &mut Profile,
     ) -> Result<(), RunError> {
+        if !profile.is_of(&self.plan) {
+            let (expected, found) = (self.plan.groups.len(), profile.groups().len());
+            return Err(RunError::Profile { expected, found });
+        }
         let batch = self.check(inputs, outputs)?;
         self.worker.run(&self.plan, inputs, outputs, 0..batch, profile);
         Ok(())

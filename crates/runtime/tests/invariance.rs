@@ -4,7 +4,7 @@ mod support;
 
 use penjing_format::DataType;
 use penjing_format::write::PackingChoice;
-use penjing_runtime::{Isa, Model, Session, SessionOptions, ThreadPool};
+use penjing_runtime::{Isa, Model, RunError, Session, SessionOptions, ThreadPool};
 use proptest::prelude::*;
 use std::sync::Barrier;
 use support::Data;
@@ -162,4 +162,29 @@ fn a_session_outlives_its_model() {
     let mut found = Data::zeros(DataType::I8, 10);
     session.run(images.input(), found.output()).unwrap();
     assert_eq!(found, want);
+}
+
+/// A profile changes no result, counts every image of every group, and is its own session's.
+#[test]
+fn profiles_watch_and_do_not_disturb() {
+    let model = support::model(&support::network_spec(DataType::U8), PackingChoice::Auto);
+    let images = Data::noise(DataType::U8, 40 * 12 * 14, 8);
+    let mut session = support::session(&model, 1);
+    let want = support::run(&mut session, &model, &images, 40).unwrap();
+    let mut profile = session.profile();
+    for runs in 1..3 {
+        let mut found = Data::zeros(DataType::I8, 40 * 10);
+        session.run_profiled(&[images.input()], &mut [found.output()], &mut profile).unwrap();
+        assert_eq!(found, want);
+        let groups: Vec<_> = profile.groups().iter().map(|g| (g.name, g.nodes.clone())).collect();
+        assert_eq!(groups, [("conv2d+max_pool2d", 0..2), ("fully_connected", 3..4)]);
+        assert!(profile.groups().iter().all(|g| g.images == runs * 40 && g.seconds > 0.0));
+    }
+    let other = support::dense_spec(DataType::U8, 12 * 14, 10, 3);
+    let other = support::session(&support::model(&other, PackingChoice::Auto), 1);
+    let mut found = Data::zeros(DataType::I8, 40 * 10);
+    let refused =
+        session.run_profiled(&[images.input()], &mut [found.output()], &mut other.profile());
+    assert_eq!(refused, Err(RunError::Profile { expected: 2, found: 1 }));
+    assert_eq!(found, Data::zeros(DataType::I8, 40 * 10));
 }

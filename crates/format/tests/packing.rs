@@ -168,6 +168,12 @@ fn gaps_that_are_none_are_refused() {
     let length = |expected, found| Err(PackingError::Length { part: "codes", expected, found });
     assert_eq!(check(2, &[0b0010_1101, 0], &three), length(1, 2));
     assert_eq!(check(2, &[0], &[]), length(0, 1));
+    // Escapes past the last stored element, few and many, in a constant that has the room for them.
+    for more in [1, 7, 8, 40] {
+        let codes = [&[0b0010_1101][..], &vec![0xff; more]].concat();
+        let view = gaps::View::new(DataType::I8, 2, &codes, &three, 1000).unwrap();
+        assert_eq!(Packed::Gaps(view).check_elements(), length(1, 1 + more));
+    }
     let padding = Err(PackingError::PaddingBits { elements: 9, last: 0b0100_0101 });
     assert_eq!(check(2, &[0b0100_0101], &[1, 2, 3]), padding);
     assert_eq!(check(2, &[0b0010_1101], &[5, 0, 3]), Err(PackingError::StoredZero { index: 1 }));

@@ -181,6 +181,10 @@ impl Codes<'_> {
             };
             let mut word = bits::word(rest).wrapping_shr(u32::try_from(bit % 8).unwrap_or(0));
             for _ in 0..whole {
+                // Nothing belongs to the constant after its last stored element, not even an escape.
+                if mark.value >= stored {
+                    return (mark, folded);
+                }
                 let code = word & escape;
                 word = word.wrapping_shr(u32::from(self.bits));
                 // A code has 8 bits at most.
@@ -190,7 +194,7 @@ impl Codes<'_> {
                     mark.code = mark.code.wrapping_add(1);
                     continue;
                 }
-                if element >= end || mark.value >= stored {
+                if element >= end {
                     return (mark, folded);
                 }
                 folded = visit(folded, element);
@@ -200,7 +204,7 @@ impl Codes<'_> {
         (mark, folded)
     }
 
-    /// Passes whole words of codes that lead to no element from `end` on and to no more than `stored` in all, without a branch a
+    /// Passes whole words of codes that lead to no element from `end` on and to less than `stored` in all, without a branch a
     /// code: which ones are escapes is hard to foresee.
     fn pass(self, from: Mark, end: usize, stored: usize) -> Mark {
         let bits = usize::from(self.bits);
@@ -222,7 +226,7 @@ impl Codes<'_> {
                 next.value = next.value.wrapping_add(element);
                 next.at = next.at.wrapping_add(code as usize).wrapping_add(element);
             }
-            if next.at > end || next.value > stored {
+            if next.at > end || next.value >= stored {
                 return mark;
             }
             next.code = next.code.wrapping_add(whole);

@@ -1,5 +1,6 @@
-//! `cargo xtask codegen`: runs flatc on schemas/model.fbs and puts its output, unedited, where the writer compiles it. Building
-//! Penjing needs no flatc, since the output is committed; `--check` tells whether it is still what the schema says.
+//! `cargo xtask codegen`: runs flatc on schemas/model.fbs and puts its output, unedited, where the writer compiles it, once the
+//! schema is seen to read the files of every released one. Building Penjing needs no flatc, since the output is committed;
+//! `--check` tells whether it is still what the schema says.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -7,6 +8,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, bail, ensure};
+
+use crate::schema;
 
 const SCHEMA: &str = "schemas/model.fbs";
 const GENERATED: &str = "crates/format/src/write/generated/model.rs";
@@ -23,11 +26,14 @@ const VERSION: &str = "flatc version 25.12.19";
 /// Regenerates the writer's code from the schema or, with `check`, compares the two and writes nothing.
 ///
 /// # Errors
-/// Where there is no flatc of the right version and none can be installed, where flatc refuses the schema, and, with `check`,
-/// where the committed file is not flatc's output.
+/// Where there is no flatc of the right version and none can be installed, where flatc refuses the schema, where the schema
+/// cannot read the files of a released one, and, with `check`, where the committed file is not flatc's output.
 pub(crate) fn run(check: bool) -> Result<()> {
     let root = crate::workspace_root();
     let flatc = flatc(root)?;
+    // First, since its errors say more than flatc's.
+    let released = conform(root, &flatc)?;
+    println!("codegen: {SCHEMA} reads the files of {}", released.join(", "));
     let expected = generate(root, &flatc)?;
     let path = root.join(GENERATED);
     let found = match fs::read_to_string(&path) {
@@ -63,6 +69,25 @@ fn drift(expected: &str, found: &str) -> Option<String> {
         }
         number += 1;
     }
+}
+
+/// The released schemas, all of whose files the schema reads by our rules and by flatc's.
+fn conform(root: &Path, flatc: &Path) -> Result<Vec<String>> {
+    let released = schema::released(root)?;
+    let mut problems = schema::problems(root, SCHEMA, &released)?;
+    for path in &released {
+        let mut command = Command::new(flatc);
+        command.args(["--conform", path, SCHEMA]).current_dir(root);
+        if let Err(error) = output(&mut command) {
+            problems.push(format!("{path}: {error:#}"));
+        }
+    }
+    ensure!(
+        problems.is_empty(),
+        "{SCHEMA} must keep the rules of schemas/README.md:\n{}",
+        problems.join("\n")
+    );
+    Ok(released)
 }
 
 /// flatc's output.

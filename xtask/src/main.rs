@@ -11,6 +11,7 @@ mod files;
 mod host;
 mod progress;
 mod reproduce;
+mod schema;
 mod tidy;
 
 use std::path::Path;
@@ -29,9 +30,9 @@ struct Cli {
 enum Command {
     /// Time kernels beside the machine's peak and, with --peers, the article's network beside LiteRT.
     Bench(bench::BenchArgs),
-    /// Make the writer's code from schemas/model.fbs, by flatc.
+    /// Check that schemas/model.fbs reads the files of every released schema, and make the writer's code from it, by flatc.
     Codegen {
-        /// Write nothing; fail where the committed code is not what the schema says.
+        /// Make nothing; fail where the committed code is not what the schema says.
         #[arg(long)]
         check: bool,
     },

@@ -56,8 +56,6 @@ pub enum Fault {
     NotTerminated,
     /// A string is not UTF-8.
     NotUtf8,
-    /// A union has a type without a value or a value without a type.
-    HalfUnion,
     /// The parts of the file, counted as often as they are referred to, exceed a multiple of its length: a file that makes a
     /// reader do far more work than its size justifies.
     TooMuchSharing,
@@ -70,7 +68,6 @@ impl fmt::Display for Fault {
             Fault::Unaligned => "is not aligned to its size",
             Fault::NotTerminated => "is not followed by a zero byte",
             Fault::NotUtf8 => "is not UTF-8",
-            Fault::HalfUnion => "has a type without a value, or a value without a type",
             Fault::TooMuchSharing => "makes the file refer to the same bytes too often",
         })
     }
@@ -82,6 +79,8 @@ impl fmt::Display for Fault {
 pub enum Error {
     /// Too short to hold a header.
     TooShort {
+        /// Bytes of a header.
+        expected: usize,
         /// Its bytes.
         found: usize,
     },
@@ -111,7 +110,24 @@ pub enum Error {
         /// The field.
         place: Place,
     },
-    /// A code of an enum or a union that this version does not know.
+    /// A field that its node's op or packing has no use for.
+    Unexpected {
+        /// The field.
+        place: Place,
+    },
+    /// The bytes are not those that were hashed when the file was written.
+    Hash {
+        /// The hash of the bytes.
+        expected: u64,
+        /// The hash that the file states.
+        found: u64,
+    },
+    /// Weights are entropy-coded and have to be decoded before they can be walked: `penjing_format::expand` does.
+    Coded {
+        /// The field.
+        place: Place,
+    },
+    /// A code of an enum that this version does not know.
     UnknownCode {
         /// The field.
         place: Place,
@@ -218,8 +234,8 @@ pub enum Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::TooShort { found } => {
-                write!(f, "not a model: expected at least 8 bytes, found {found}")
+            Self::TooShort { expected, found } => {
+                write!(f, "not a model: expected at least {expected} bytes, found {found}")
             }
             Self::Identifier { found } => {
                 write!(f, "not a model: expected PNJ1 at byte 4, found {:?}", found.escape_ascii())
@@ -229,6 +245,14 @@ impl fmt::Display for Error {
                 write!(f, "the file needs format version {found}, this is {expected}")
             }
             Self::Missing { place } => write!(f, "{place}: missing"),
+            Self::Unexpected { place } => write!(f, "{place}: not expected there"),
+            Self::Hash { expected, found } => write!(
+                f,
+                "content hash: expected {expected:016x} of these bytes, found {found:016x}: the file is damaged"
+            ),
+            Self::Coded { place } => {
+                write!(f, "{place}: entropy-coded, and this reader runs files where they lie")
+            }
             Self::UnknownCode { place, found } => write!(f, "{place}: unknown code {found}"),
             Self::Count { place, expected, found } => {
                 write!(f, "{place}: expected {expected}, found {found}")

@@ -16,18 +16,24 @@ extern crate std;
 pub mod attributes;
 mod dtype;
 mod error;
+#[cfg(feature = "alloc")]
+mod expand;
+pub mod hash;
 pub mod infer;
 pub mod packing;
 pub mod read;
 mod shape;
+pub mod signature;
 #[cfg(feature = "write")]
 pub mod write;
 
 pub use attributes::{Activation, ChannelAxis, Padding, ReshapeTarget};
 pub use dtype::DataType;
 pub use error::{Error, Fault, Owner, Place};
+#[cfg(feature = "alloc")]
+pub use expand::{ExpandError, expand};
 pub use infer::ShapeError;
-pub use packing::{Packed, PackingError};
+pub use packing::{Layout, Levels, Packed, PackingError};
 pub use penjing_quant::QuantParams;
 pub use read::{
     Constant, Conv2d, DepthwiseConv2d, FullyConnected, MaxPool2d, ModelView, Node, Op, Reshape,

@@ -1,281 +1,278 @@
-//! Files that our writer cannot make, built with flatc's code: each is sound in layout and lacks or misstates one field. Also
-//! the models that the writer refuses before it writes, and the limit of accumulators to the last unit. What a writer's caller
-//! can get wrong is in `malformed.rs`, damaged bytes are in `codes.rs`.
+//! Files that our writer cannot make, built with flatc's code: each is sound in layout and has its hash, and lacks or misstates
+//! one field; and the limit of accumulators to the last unit. What a writer's caller can get wrong is in `malformed.rs`, damaged
+//! bytes are in `codes.rs`, weights that are no packing in `packed_files.rs`.
 #![cfg(feature = "write")]
 
 mod common;
 
-use flatbuffers::{FlatBufferBuilder, WIPOffset};
-use penjing_format::write::generated::penjing as flatc;
-use penjing_format::write::{Op, PackingChoice, WriteError};
-use penjing_format::{Error, ModelView};
+use common::raw::{self, Raw, RawWeights};
+use penjing_format::packing::PackingError;
+use penjing_format::{DataType, Error, ModelView, Shape, ShapeError};
 
-/// One fully connected node, `[1, 2]` of i8 by `[2, 2]` of i8, with every field open.
-struct Raw {
-    input_dtype: u8,
-    input_scale: f32,
-    input_shape: Vec<u32>,
-    op: Option<u8>,
-    activation: u8,
-    weights: bool,
-    dtype: u8,
-    shape: Option<Vec<u32>>,
-    scale: Vec<f32>,
-    packing: Packing,
-    bias: Option<Bias>,
-    value: (u8, f32, i16),
-    /// How often the node occurs.
-    nodes: usize,
-    outputs: Option<Vec<u16>>,
-    normalization: Option<(Vec<f32>, Vec<f32>)>,
-}
-
-enum Packing {
-    Absent,
-    Dense(Vec<u8>),
-}
-
-struct Bias {
-    dtype: u8,
-    shape: Option<Vec<u32>>,
-    scale: Vec<f32>,
-    data: Vec<u8>,
-}
-
-const F32: u8 = 1;
-const I8: u8 = 2;
-const U8: u8 = 3;
-const I16: u8 = 4;
-
-impl Default for Raw {
-    fn default() -> Self {
-        Self {
-            input_dtype: I8,
-            input_scale: 1.0,
-            input_shape: vec![1, 2],
-            op: Some(3),
-            activation: 0,
-            weights: true,
-            dtype: I8,
-            shape: Some(vec![2, 2]),
-            scale: vec![0.5],
-            packing: Packing::Dense(vec![1, 2, 3, 4]),
-            bias: None,
-            value: (I8, 0.25, -1),
-            nodes: 1,
-            outputs: None,
-            normalization: None,
-        }
-    }
-}
-
-type Builder = FlatBufferBuilder<'static>;
-
-fn constant(
-    fbb: &mut Builder,
-    dtype: u8,
-    shape: Option<&[u32]>,
-    scale: &[f32],
-    packing: &Packing,
-) -> WIPOffset<flatc::Constant<'static>> {
-    let (packing_type, packing) = match packing {
-        Packing::Absent => (0, None),
-        Packing::Dense(data) => {
-            let data = Some(fbb.create_vector(data));
-            (1, Some(flatc::Dense::create(fbb, &flatc::DenseArgs { data }).as_union_value()))
-        }
-    };
-    let args = flatc::ConstantArgs {
-        packing_type: flatc::Packing(packing_type),
-        packing,
-        dtype: flatc::DataType(dtype),
-        scale: (!scale.is_empty()).then(|| fbb.create_vector(scale)),
-        shape: shape.map(|shape| fbb.create_vector(shape)),
-    };
-    let offset = flatc::Constant::create(fbb, &args);
-    WIPOffset::new(offset.value())
-}
-
-impl Raw {
-    fn node(&self, fbb: &mut Builder) -> WIPOffset<flatc::Node<'static>> {
-        let weights = self
-            .weights
-            .then(|| constant(fbb, self.dtype, self.shape.as_deref(), &self.scale, &self.packing));
-        let bias = self.bias.as_ref().map(|bias| {
-            let packing = Packing::Dense(bias.data.clone());
-            constant(fbb, bias.dtype, bias.shape.as_deref(), &bias.scale, &packing)
-        });
-        let activation = flatc::Activation(self.activation);
-        let args = flatc::FullyConnectedArgs { weights, bias, activation };
-        let op = match self.op {
-            Some(3) => flatc::FullyConnected::create(fbb, &args).as_union_value(),
-            // Any op without fields, or with defaults alone.
-            _ => flatc::Quantize::create(fbb, &flatc::QuantizeArgs {}).as_union_value(),
-        };
-        let (dtype, scale, zero_point) = self.value;
-        let dtype = flatc::DataType(dtype);
-        let args = flatc::ValueArgs { dtype, scale, zero_point, ..flatc::ValueArgs::default() };
-        let value = flatc::Value::create(fbb, &args);
-        let args = flatc::NodeArgs {
-            op_type: flatc::Op(self.op.unwrap_or(0)),
-            op: self.op.map(|_| op),
-            value: Some(value),
-            ..flatc::NodeArgs::default()
-        };
-        let offset = flatc::Node::create(fbb, &args);
-        WIPOffset::new(offset.value())
-    }
-
-    fn bytes(&self) -> Vec<u8> {
-        let fbb = &mut FlatBufferBuilder::new();
-        let node = self.node(fbb);
-        let nodes = fbb.create_vector(&vec![node; self.nodes]);
-        let args = flatc::ValueArgs {
-            dtype: flatc::DataType(self.input_dtype),
-            scale: self.input_scale,
-            shape: Some(fbb.create_vector(&self.input_shape)),
-            ..flatc::ValueArgs::default()
-        };
-        let input = flatc::Value::create(fbb, &args);
-        let inputs = fbb.create_vector(&[input]);
-        let normalization = self.normalization.as_ref().map(|(mean, std)| {
-            let (mean, std_) = (Some(fbb.create_vector(mean)), Some(fbb.create_vector(std)));
-            flatc::Normalization::create(fbb, &flatc::NormalizationArgs { mean, std_ })
-        });
-        let args = flatc::ModelArgs {
-            nodes: (self.nodes != 0).then_some(nodes),
-            inputs: Some(inputs),
-            outputs: self.outputs.as_ref().map(|outputs| fbb.create_vector(outputs)),
-            normalization,
-            ..flatc::ModelArgs::default()
-        };
-        let model = flatc::Model::create(fbb, &args);
-        flatc::finish_model_buffer(fbb, model);
-        fbb.finished_data().to_vec()
-    }
-}
-
-/// The refusal of a file that is wrong in one way; its layout is sound.
-fn refusal(alter: impl Fn(&mut Raw)) -> Error {
-    let mut raw = Raw::default();
-    alter(&mut raw);
+/// Opens a file and returns what it reads of its node's output.
+fn output(raw: &Raw) -> penjing_format::TensorType {
     let bytes = raw.bytes();
-    ModelView::open_structure(&bytes).expect("the layout is sound");
-    ModelView::open(&bytes).expect_err("the file means nothing")
-}
-
-/// Asserts the error's variant and the field that it names.
-macro_rules! refused {
-    ($alter:expr, $variant:pat, $words:expr) => {
-        let error = refusal($alter);
-        assert!(matches!(error, $variant), "{error:?}");
-        assert!(error.to_string().contains($words), "{error}");
-    };
+    let step = ModelView::open(&bytes).unwrap().walk().next().unwrap();
+    step.unwrap().output.ty
 }
 
 #[test]
 fn the_file_that_the_others_alter_is_valid() {
-    let bytes = Raw::default().bytes();
-    let model = ModelView::open(&bytes).unwrap();
-    assert_eq!(model.walk().next().unwrap().unwrap().output.ty.shape, [1, 2].into());
+    let ty = output(&Raw::default());
+    assert_eq!((ty.shape, ty.dtype), ([1, 2].into(), DataType::I8));
 }
 
 #[test]
 fn what_is_missing_is_named() {
-    refused!(|raw| raw.op = None, Error::Missing { .. }, "op: missing");
-    refused!(|raw| raw.weights = false, Error::Missing { .. }, "weights: missing");
-    refused!(|raw| raw.dtype = 0, Error::Missing { .. }, "weights.dtype: missing");
-    refused!(|raw| raw.shape = None, Error::Missing { .. }, "weights.shape: missing");
+    refused!(|raw| raw.op = 0, Error::Missing { .. }, "node 0 (node), op: missing");
+    refused!(|raw| raw.plain(0), Error::Missing { .. }, "node 0 (node), op: missing");
+    refused!(|raw| raw.weights = None, Error::Missing { .. }, "weights: missing");
     refused!(
-        |raw| raw.packing = Packing::Absent,
+        |raw| raw.weights().out_channels = 0,
         Error::Missing { .. },
-        "weights.packing: missing"
+        "weights.out_channels: missing"
     );
     refused!(|raw| raw.nodes = 0, Error::Missing { .. }, "nodes: missing");
-    refused!(|raw| raw.value.0 = 0, Error::Missing { .. }, "value.dtype: missing");
-    refused!(|raw| (raw.value.1, raw.value.2) = (0.0, 0), Error::Missing { .. }, "value.scale");
-    refused!(|raw| raw.input_dtype = 0, Error::Missing { .. }, "value.dtype: missing");
-    refused!(|raw| raw.input_scale = 0.0, Error::Missing { .. }, "value.scale: missing");
+    refused!(|raw| raw.input_shape = None, Error::Missing { .. }, "input 0, shape: missing");
+    refused!(|raw| raw.input_scale = 0.0, Error::Missing { .. }, "input 0, scale: missing");
+    refused!(
+        |raw| (raw.value.1, raw.value.2) = (0.0, 0),
+        Error::Missing { .. },
+        "node 0 (fully_connected), scale: missing"
+    );
+    // A value whose shape is stated may be read by any node, so it states all.
+    refused!(
+        |raw| {
+            raw.plain(raw::RESHAPE);
+            (raw.shape, raw.value) = (Some(vec![2]), (raw::I8, 0.0, 0));
+        },
+        Error::Missing { .. },
+        "node 0 (reshape), scale: missing"
+    );
+}
+
+/// An element type that is not stated is i8 beside a scale, and f32 beside none.
+#[test]
+fn what_is_left_out_is_the_usual() {
+    let unstated = Raw { input_dtype: 0, value: (0, 0.25, -1), ..Raw::default() };
+    assert_eq!(output(&unstated), output(&Raw::default()));
+    // [2] of f32 by [1, 2] of f32.
+    let weights = RawWeights {
+        values: Some([1.0_f32, 2.0].map(f32::to_le_bytes).concat()),
+        scale: vec![],
+        out_channels: 1,
+        ..RawWeights::default()
+    };
+    let float = Raw {
+        input_dtype: 0,
+        input_scale: 0.0,
+        weights: Some(weights),
+        value: (0, 0.0, 0),
+        ..Raw::default()
+    };
+    assert_eq!(output(&float).dtype, DataType::F32);
+    // A reshape without a target flattens, a pool's window is 2 x 2, and its stride the window.
+    let plain = |op, shape: &[u32]| {
+        let mut raw = Raw { input_shape: Some(shape.into()), value: (0, 0.0, 0), ..Raw::default() };
+        raw.plain(op);
+        output(&raw).shape
+    };
+    assert_eq!(plain(raw::RESHAPE, &[2, 3, 4]), [1, 24].into());
+    assert_eq!(plain(raw::MAX_POOL_2D, &[6, 9, 4]), [1, 3, 4, 4].into());
+}
+
+#[test]
+fn fields_without_a_use_are_named() {
+    let unexpected = |alter: &dyn Fn(&mut Raw), op: u8, field: &str| {
+        let error = common::raw::refusal(|raw| {
+            raw.input_shape = Some(vec![2, 2, 1]);
+            raw.plain(op);
+            alter(raw);
+        });
+        let Error::Unexpected { place } = error else { panic!("{error:?}") };
+        assert_eq!(place.field, field, "{error}");
+        assert!(error.to_string().ends_with("not expected there"), "{error}");
+    };
+    for op in [raw::MAX_POOL_2D, raw::RESHAPE, raw::QUANTIZE, raw::DEQUANTIZE] {
+        unexpected(&|raw| raw.weights = Some(RawWeights::default()), op, "weights");
+        unexpected(&|raw| raw.bias = Some(vec![]), op, "bias");
+        unexpected(&|raw| raw.activation = 1, op, "activation");
+        if op != raw::MAX_POOL_2D {
+            unexpected(&|raw| raw.window = Some([0, 0, 1]), op, "window");
+        }
+        if op != raw::RESHAPE {
+            unexpected(&|raw| raw.target = Some(vec![-1]), op, "target");
+        }
+    }
+    unexpected(&|raw| raw.window = Some([0, 0, 2]), raw::MAX_POOL_2D, "window.dilation_h");
+    let weighted = |raw: &mut Raw| raw.weights = Some(RawWeights::default());
+    for op in [raw::FULLY_CONNECTED, raw::DEPTHWISE_CONV_2D] {
+        let target = |raw: &mut Raw| {
+            weighted(raw);
+            raw.target = Some(vec![-1]);
+        };
+        unexpected(&target, op, "target");
+    }
+    let window = |raw: &mut Raw| {
+        weighted(raw);
+        raw.window = Some([0, 0, 1]);
+    };
+    unexpected(&window, raw::FULLY_CONNECTED, "window");
+    refused!(|raw| raw.weights().index = Some(vec![0]), Error::Unexpected { .. }, "weights.index");
+}
+
+#[test]
+fn codes_that_are_none_are_named() {
+    // Whatever else the node has: a later version's op may have any of it.
+    refused!(|raw| raw.op = 99, Error::UnknownCode { found: 99, .. }, "node 0 (node), op");
+    refused!(|raw| raw.plain(8), Error::UnknownCode { found: 8, .. }, "node 0 (node), op");
+    for packing in [8, 9, 255] {
+        refused!(
+            |raw| raw.weights().packing = packing,
+            Error::UnknownCode { .. },
+            "weights.packing: unknown code"
+        );
+    }
+    // 4 and 5 were i16 and i32, which only a bias may be of.
+    for dtype in [4, 5] {
+        refused!(|raw| raw.input_dtype = dtype, Error::UnknownCode { .. }, "input 0, dtype");
+        refused!(|raw| raw.value.0 = dtype, Error::UnknownCode { .. }, "node 0 (fully_connected)");
+    }
+    refused!(|raw| raw.activation = 2, Error::UnknownCode { found: 2, .. }, "activation");
 }
 
 #[test]
 fn types_that_do_not_go_together_are_named() {
-    let i16 = |raw: &mut Raw| {
-        raw.dtype = I16;
-        raw.packing = Packing::Dense(vec![1; 8]);
+    let float = |raw: &mut Raw| {
+        raw.weights().scale.clear();
+        raw.weights().values = Some(vec![0; 16]);
     };
-    refused!(i16, Error::ElementType { .. }, "weights.dtype: expected f32 or i8, found i16");
-    let f32_input = |raw: &mut Raw| (raw.input_dtype, raw.input_scale) = (F32, 0.0);
+    refused!(float, Error::ElementType { .. }, "inputs: expected f32, found i8");
+    let f32_input = |raw: &mut Raw| (raw.input_dtype, raw.input_scale) = (raw::F32, 0.0);
     refused!(f32_input, Error::ElementType { .. }, "inputs: expected i8 or u8, found f32");
+    let nothing = |raw: &mut Raw| (raw.input_dtype, raw.input_scale) = (0, 0.0);
+    refused!(nothing, Error::ElementType { .. }, "inputs: expected i8 or u8, found f32");
     refused!(
-        |raw| raw.value.0 = U8,
+        |raw| raw.value.0 = raw::U8,
         Error::ElementType { .. },
-        "value.dtype: expected i8, found u8"
+        "dtype: expected i8, found u8"
     );
     refused!(
-        |raw| raw.op = Some(6),
+        |raw| raw.plain(raw::DEQUANTIZE),
         Error::ElementType { .. },
-        "node 0 (dequantize), value.dtype: expected f32, found i8"
-    );
-    refused!(|raw| raw.op = Some(5), Error::ElementType { .. }, "node 0 (quantize), inputs");
-    refused!(
-        |raw| (raw.op, raw.value.0) = (Some(6), 0),
-        Error::Quantization { .. },
-        "value.scale: expected none, since the value is f32"
+        "node 0 (dequantize), dtype: expected f32, found i8"
     );
     refused!(
-        |raw| (raw.op, raw.value.0) = (Some(4), 0),
-        Error::Quantization { .. },
-        "node 0 (reshape), value.scale: expected that of the input"
+        |raw| raw.plain(raw::QUANTIZE),
+        Error::ElementType { .. },
+        "node 0 (quantize), inputs"
     );
-    refused!(|raw| raw.input_dtype = F32, Error::Quantization { .. }, "input 0, value.scale");
+    // Its shape makes it whole, and without a scale it is f32.
+    refused!(
+        |raw| {
+            raw.plain(raw::RESHAPE);
+            (raw.shape, raw.value) = (Some(vec![2]), (0, 0.0, 0));
+        },
+        Error::ElementType { found: DataType::F32, .. },
+        "node 0 (reshape), dtype: expected i8, found f32"
+    );
+    let unstated = |op: u8| {
+        move |raw: &mut Raw| {
+            raw.plain(op);
+            raw.value.0 = 0;
+        }
+    };
+    refused!(
+        unstated(raw::DEQUANTIZE),
+        Error::Quantization { .. },
+        "scale: expected none, since the value is f32"
+    );
+    refused!(
+        unstated(raw::RESHAPE),
+        Error::Quantization { .. },
+        "node 0 (reshape), scale: expected that of the input"
+    );
+    refused!(|raw| raw.input_dtype = raw::F32, Error::Quantization { .. }, "input 0, scale");
     refused!(|raw| raw.value.2 = -129, Error::ZeroPoint { found: -129, .. }, "[-128, 127]");
-    refused!(|raw| raw.value.1 = 0.0, Error::Number { .. }, "value.scale");
+    refused!(|raw| raw.value.1 = 0.0, Error::Number { .. }, "node 0 (fully_connected), scale");
 }
 
+/// The width of a bias is what fills the vector.
 #[test]
-fn biases_that_do_not_fit_are_named() {
-    let bias = |dtype, data: &[u8]| Bias { dtype, shape: None, scale: vec![], data: data.into() };
-    refused!(
-        |raw| raw.bias = Some(bias(F32, &[0; 8])),
-        Error::ElementType { .. },
-        "bias.dtype: expected i8, i16 or i32, found f32"
-    );
-    refused!(|raw| raw.bias = Some(bias(I8, &[0; 3])), Error::Packing { .. }, "bias.packing");
-    refused!(
-        |raw| raw.bias = Some(Bias { shape: Some(vec![1, 2]), ..bias(I8, &[0; 2]) }),
-        Error::ShapeMismatch { .. },
-        "bias.shape: expected [2], found [1, 2]"
-    );
-    refused!(
-        |raw| raw.bias = Some(Bias { scale: vec![1.0], ..bias(I8, &[0; 2]) }),
-        Error::Count { expected: 0, found: 1, .. },
-        "bias.scale"
-    );
+fn biases_are_as_wide_as_they_are_long() {
+    for (len, dtype) in [(2, DataType::I8), (4, DataType::I16), (8, DataType::I32)] {
+        let bytes = Raw { bias: Some(vec![1; len]), ..Raw::default() }.bytes();
+        let step = ModelView::open(&bytes).unwrap().walk().next().unwrap().unwrap();
+        let (_, bias) = step.op.constants().unwrap();
+        assert_eq!(bias.unwrap().dtype, dtype);
+    }
+    for found in [0, 1, 3, 6, 7, 9, 16] {
+        let error = common::raw::refusal(|raw| raw.bias = Some(vec![0; found]));
+        let Error::Packing { place, source } = error else { panic!("{error:?}") };
+        assert_eq!(place.field, "bias");
+        assert_eq!(source, PackingError::Length { part: "values", expected: 8, found });
+    }
 }
 
 #[test]
 fn shapes_that_no_tensor_has_are_named() {
-    refused!(|raw| raw.shape = Some(vec![1; 7]), Error::Count { found: 7, .. }, "weights.shape");
-    refused!(|raw| raw.shape = Some(vec![2, 0]), Error::Shape { .. }, "weights.shape");
-    refused!(|raw| raw.shape = Some(vec![65_536; 2]), Error::Shape { .. }, "u32");
-    refused!(|raw| raw.shape = Some(vec![4, 1]), Error::Shape { .. }, "the weights expect 1");
-    refused!(|raw| raw.input_shape = vec![1, 2, 1], Error::Shape { .. }, "expected 2 dimensions");
+    let input = |shape: &[u32]| {
+        let shape = shape.to_vec();
+        move |raw: &mut Raw| raw.input_shape = Some(shape.clone())
+    };
+    // The batch is the sixth dimension.
+    refused!(input(&[1; 6]), Error::Count { expected: 5, found: 6, .. }, "input 0, shape");
+    refused!(input(&[2, 0]), Error::Shape { .. }, "input 0, shape");
+    refused!(input(&[65_536; 2]), Error::Shape { source: ShapeError::Overflow, .. }, "u32");
     refused!(
-        |raw| raw.input_shape = vec![3, 2],
-        Error::ShapeMismatch { .. },
-        "[1, 2], found [3, 2]"
+        input(&[2, 1]),
+        Error::Shape { source: ShapeError::Rank { .. }, .. },
+        "expected 2 dimensions"
     );
+    refused!(
+        |raw| raw.weights().out_channels = u32::MAX,
+        Error::Shape { source: ShapeError::Overflow, .. },
+        "weights"
+    );
+    for (shape, expected) in [(vec![3], Shape::from([1, 3])), (vec![1, 2], [1, 1, 2].into())] {
+        let error = common::raw::refusal(|raw| raw.shape = Some(shape.clone()));
+        let Error::ShapeMismatch { place, expected: inferred, found } = error else {
+            panic!("{error:?}")
+        };
+        assert_eq!((place.field, inferred, found), ("shape", [1, 2].into(), expected));
+    }
+    let target = |dims: &[i32]| {
+        let dims = dims.to_vec();
+        move |raw: &mut Raw| {
+            raw.plain(raw::RESHAPE);
+            raw.target = Some(dims.clone());
+        }
+    };
+    refused!(target(&[1; 6]), Error::Count { expected: 5, found: 6, .. }, "target");
+    for dims in [&[3][..], &[-1, -1], &[0], &[-2], &[i32::MIN], &[]] {
+        refused!(target(dims), Error::Shape { .. }, "node 0 (reshape), shape");
+    }
 }
 
 #[test]
 fn numbers_that_break_the_arithmetic_are_named() {
-    refused!(|raw| raw.scale = vec![0.5; 3], Error::Count { expected: 2, found: 3, .. }, "scale");
-    refused!(|raw| raw.scale = vec![1.0, -0.5], Error::Number { index: 1, .. }, "weights.scale");
-    let overflow = |raw: &mut Raw| (raw.scale, raw.value.1) = (vec![1e20], 1e-20);
-    refused!(overflow, Error::Number { index: 0, .. }, "output scale");
-    let underflow = |raw: &mut Raw| (raw.scale, raw.value.1) = (vec![1e-30], 1e30);
-    refused!(underflow, Error::Number { index: 0, .. }, "output scale");
+    let scale = |scale: &[f32]| {
+        let scale = scale.to_vec();
+        move |raw: &mut Raw| raw.weights().scale.clone_from(&scale)
+    };
+    refused!(scale(&[0.5; 3]), Error::Count { expected: 2, found: 3, .. }, "weights.scale");
+    for found in [-0.5, 0.0, f32::NAN, f32::INFINITY] {
+        refused!(scale(&[1.0, found]), Error::Number { index: 1, .. }, "weights.scale");
+        let zero_point = |raw: &mut Raw| raw.value = (raw::I8, found, 1);
+        refused!(zero_point, Error::Number { index: 0, .. }, "scale");
+    }
+    for (weights, output) in [(1e20, 1e-20), (1e-30, 1e30)] {
+        let quotient = |raw: &mut Raw| {
+            raw.weights().scale = vec![weights];
+            raw.value.1 = output;
+        };
+        refused!(quotient, Error::Number { index: 0, .. }, "output scale");
+    }
 }
 
 #[test]
@@ -300,20 +297,17 @@ fn normalizations_that_divide_by_nothing_are_named() {
     refused!(numbers(&[0.0], &[]), Error::Count { found: 0, .. }, "normalization.std");
 }
 
-/// An i8 input with zero point 0 reaches 128 from it; the sum of 2^24 - 1 weights of 1 and the bias meet the limit exactly.
+/// An i8 input with zero point 0 reaches 128 from it; the sum of 2^17 - 1 weights of -128 and the bias meet the limit exactly.
 #[test]
 fn accumulators_may_reach_the_limit_and_not_pass_it() {
     const INPUTS: u32 = (1 << 17) - 1;
     let model = |bias: i32| Raw {
-        input_shape: vec![1, INPUTS],
-        shape: Some(vec![2, INPUTS]),
-        packing: Packing::Dense([vec![1; INPUTS as usize], vec![0x80; INPUTS as usize]].concat()),
-        bias: Some(Bias {
-            dtype: 5,
-            shape: None,
-            scale: vec![],
-            data: [0, bias].map(i32::to_le_bytes).concat(),
+        input_shape: Some(vec![INPUTS]),
+        weights: Some(RawWeights {
+            values: Some([vec![1; INPUTS as usize], vec![0x80; INPUTS as usize]].concat()),
+            ..RawWeights::default()
         }),
+        bias: Some([0, bias].map(i32::to_le_bytes).concat()),
         ..Raw::default()
     };
     // 128 * 128 * (2^17 - 1) = 2^31 - 2^14
@@ -330,30 +324,27 @@ fn accumulators_may_reach_the_limit_and_not_pass_it() {
     }
 }
 
+/// Without a bias, sums that reach the limit in the last channel are seen as in the first.
 #[test]
-fn the_writer_refuses_what_it_cannot_write() {
-    let refusal = |alter: &dyn Fn(&mut penjing_format::write::FullyConnected)| {
-        let mut model = common::small_f32();
-        let Op::FullyConnected(op) = &mut model.nodes[1].op else { panic!("node 1 is dense") };
-        alter(op);
-        model.to_bytes(PackingChoice::Auto).unwrap_err()
-    };
-    let float = |op: &mut penjing_format::write::FullyConnected, found| {
-        let shape = op.weights.shape;
-        let mut data = vec![1.0; 12];
-        data[7] = found;
-        op.weights = penjing_format::write::Constant::f32(shape, data);
-    };
-    let error = refusal(&|op| float(op, f32::NEG_INFINITY));
-    assert!(matches!(error, WriteError::NotFinite { node: 1, field: "weights", index: 7, .. }));
-    assert!(matches!(refusal(&|op| float(op, f32::NAN)), WriteError::NotFinite { .. }));
-    let error = refusal(&|op| op.weights.shape = [2, 5].into());
-    assert!(matches!(error, WriteError::DataLength { expected: 10, found: 12, .. }), "{error}");
-
-    let mut model = common::small_int8();
-    let Op::MaxPool2d(op) = &mut model.nodes[1].op else { panic!("node 1 is a pool") };
-    op.stride[0] = 65_536;
-    let error = model.to_bytes(PackingChoice::Auto).unwrap_err();
-    assert!(matches!(error, WriteError::TooLarge { limit: 65_535, found: 65_536, .. }), "{error}");
-    assert!(error.to_string().starts_with("node 1, stride_h"), "{error}");
+fn accumulators_are_summed_to_the_last_channel() {
+    const INPUTS: usize = 1 << 17;
+    for channel in [0, 2] {
+        let mut values = vec![0_u8; 3 * INPUTS];
+        values[channel * INPUTS..][..INPUTS].fill(0x80);
+        let weights = |values: Vec<u8>| {
+            Some(RawWeights { values: Some(values), out_channels: 3, ..RawWeights::default() })
+        };
+        let raw = |values| Raw {
+            input_shape: Some(vec![INPUTS as u32]),
+            weights: weights(values),
+            ..Raw::default()
+        };
+        let error = ModelView::open(&raw(values.clone()).bytes()).unwrap_err();
+        assert!(
+            matches!(error, Error::Accumulator { channel: c, worst: 0x8000_0000, .. } if c == channel),
+            "{error}"
+        );
+        values[channel * INPUTS] = 0x81;
+        assert!(ModelView::open(&raw(values).bytes()).is_ok());
+    }
 }

@@ -68,6 +68,13 @@ const RULES: &[Rule] = &[
         says: "runtime without std is quant and format alone",
     },
     Rule {
+        package: "penjing-runtime",
+        args: &["--target", "all", "--no-default-features", "--features", "signed"],
+        ours: &["quant", "format"],
+        outsiders: Outsiders::Only(&["ed25519-compact"]),
+        says: "runtime with signed adds ed25519-compact alone",
+    },
+    Rule {
         package: "penjing-dataset",
         args: &[],
         ours: &[],

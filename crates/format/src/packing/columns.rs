@@ -1,5 +1,7 @@
-//! `sum |w|` of each column of a constant, in any packing, in memory that does not grow with it: what the check of a
-//! depthwise convolution asks, whose output channels are columns. Walks of elements are `row`'s.
+//! Packing of whole columns, the input features of a layer, with one bit a column that tells which are stored.
+//!
+//! The stored columns of each row follow each other, zeros included: what remains is a small dense matrix. A walk keeps the next
+//! element and its stored value's number. In the file's words: `Columns`.
 
 #![forbid(unsafe_code)]
 #![cfg_attr(
@@ -13,128 +15,85 @@
     )
 )]
 
-use super::{Mark, Packed};
+use super::positions::{Mark, Positions};
+use super::{PackingError, bits};
 
-/// Columns that are summed together, row by row.
-const BLOCK: usize = 128;
-
-/// Rows that a walk returns to without counting the mask's bits again. Taps of a kernel are rarely more; where they are, each
-/// block of columns counts the bits of the rows beyond.
-const ROWS: usize = 128;
-
-/// The sums, columns ascending. See [`Packed::column_magnitudes`].
-pub(crate) struct ColumnMagnitudes<'a> {
-    packed: Packed<'a>,
+/// Checked index of a constant of which some columns are stored.
+#[derive(Clone, Copy, Debug)]
+pub struct View<'a> {
+    index: &'a [u8],
+    /// Columns of a row, stored or not; never 0.
     columns: usize,
-    /// The first column that is not summed yet.
-    summed: usize,
-    /// Of the last block.
-    sums: core::iter::Take<core::array::IntoIter<u64, BLOCK>>,
-    /// Of each of the first rows: where a walk stands before its column `summed`.
-    marks: [Mark; ROWS],
+    kept: usize,
+    elements: usize,
 }
 
-impl<'a> ColumnMagnitudes<'a> {
-    pub(super) fn new(packed: Packed<'a>, columns: usize) -> Self {
-        let sums = [0; BLOCK].into_iter().take(0);
-        Self { packed, columns, summed: 0, sums, marks: [Mark::default(); ROWS] }
+impl<'a> View<'a> {
+    /// `index` must hold one bit a column and zeros after the last; rows of `columns` elements must fill the constant.
+    pub fn new(columns: usize, index: &'a [u8], elements: usize) -> Result<Self, PackingError> {
+        if elements.checked_rem(columns) != Some(0) {
+            return Err(PackingError::Groups { group: columns, elements });
+        }
+        bits::check_end("index", index, columns)?;
+        Ok(Self { index, columns, kept: bits::ones(index), elements })
     }
 
-    /// Sums the next block of columns; there must be one.
-    fn sum_block(&mut self) {
-        let (first, len) = (self.summed, self.columns.saturating_sub(self.summed).min(BLOCK));
-        let rows = self.packed.elements().checked_div(self.columns).unwrap_or(0);
-        let mut sums = [0_u64; BLOCK];
-        // An element, and where a walk stands before it.
-        let mut known = (0, Mark::default());
-        for row in 0..rows {
-            let start = row.saturating_mul(self.columns).saturating_add(first);
-            let end = start.saturating_add(len);
-            let mark = match self.marks.get(row) {
-                Some(&mark) if first > 0 => mark,
-                _ => self.packed.skip(known.1, known.0, start),
-            };
-            let Some(mut elements) = self.packed.row_at::<i8>(start, end, mark) else { break };
-            for (column, weight) in elements.by_ref() {
-                let sum = usize::try_from(column).ok().and_then(|column| sums.get_mut(column));
-                if let Some(sum) = sum {
-                    // At most 2^32 elements of 128.
-                    *sum = sum.saturating_add(u64::from(weight.unsigned_abs()));
-                }
-            }
-            known = (end, elements.mark());
-            if let Some(slot) = self.marks.get_mut(row) {
-                *slot = known.1;
-            }
-        }
-        self.summed = first.saturating_add(len);
-        self.sums = sums.into_iter().take(len);
+    /// Columns that are stored.
+    #[must_use]
+    pub fn kept(&self) -> usize {
+        self.kept
+    }
+
+    /// Number of stored elements.
+    #[must_use]
+    pub fn stored(&self) -> usize {
+        self.elements.checked_div(self.columns).unwrap_or(0).saturating_mul(self.kept)
+    }
+
+    /// The row and the column of an element.
+    fn split(&self, element: usize) -> (usize, usize) {
+        let (row, column) = (element.checked_div(self.columns), element.checked_rem(self.columns));
+        (row.unwrap_or(0), column.unwrap_or(0))
     }
 }
 
-impl Iterator for ColumnMagnitudes<'_> {
-    type Item = u64;
-
-    fn next(&mut self) -> Option<u64> {
-        if let Some(sum) = self.sums.next() {
-            return Some(sum);
-        }
-        if self.summed >= self.columns {
+impl Positions for View<'_> {
+    fn next(&self, mark: &mut Mark, end: usize) -> Option<usize> {
+        let end = end.min(self.elements);
+        let (row, column) = self.split(mark.at);
+        let first = row.saturating_mul(self.columns);
+        let found = bits::next_set(self.index, column, self.columns)
+            .map(|column| first.saturating_add(column));
+        let element = found.or_else(|| {
+            let column = bits::next_set(self.index, 0, self.columns)?;
+            Some(first.saturating_add(self.columns).saturating_add(column))
+        });
+        let Some(element) = element.filter(|&element| element < end) else {
+            mark.at = mark.at.max(end);
             return None;
-        }
-        self.sum_block();
-        self.sums.next()
+        };
+        mark.at = element.saturating_add(1);
+        mark.stored = mark.stored.saturating_add(1);
+        Some(element)
+    }
+
+    fn skip(&self, from: Mark, end: usize) -> Mark {
+        let (row, column) = self.split(end);
+        let own = bits::rank(self.index, 0, column);
+        Mark { at: end, stored: row.saturating_mul(self.kept).saturating_add(own), ..from }
     }
 }
 
-#[cfg(all(test, feature = "write"))]
-mod tests {
-    use super::super::{bitmap, dense, gaps};
-    use super::*;
-    use crate::dtype::DataType;
-    use std::vec::Vec;
-
-    /// One column and many, one block and several, rows that are returned to and rows that are not.
-    #[test]
-    fn sums_equal_a_count_in_every_packing() {
-        let (mut state, mut next) = (7_u64, 0_u64);
-        for (rows, columns) in
-            [(1, 1), (9, 3), (9, 128), (4, 129), (128, 300), (131, 300), (300, 1)]
-        {
-            for keep in [0, 1, 5, 8] {
-                let weights: Vec<i8> = (0..rows * columns)
-                    .map(|_| {
-                        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-                        next = state >> 33;
-                        if next % 8 < keep { (next >> 3) as i8 } else { 0 }
-                    })
-                    .collect();
-                let expected: Vec<u64> = (0..columns)
-                    .map(|c| weights.iter().skip(c).step_by(columns))
-                    .map(|column| column.map(|w| u64::from(w.unsigned_abs())).sum())
-                    .collect();
-                let data = dense::pack(&weights);
-                let view = dense::View::new(DataType::I8, &data, weights.len()).unwrap();
-                let found: Vec<u64> = Packed::Dense(view).column_magnitudes(columns).collect();
-                assert_eq!(found, expected, "dense {rows} x {columns}");
-                let (mask, values) = bitmap::pack(&weights);
-                let view = bitmap::View::new(DataType::I8, &mask, &values, weights.len()).unwrap();
-                let found: Vec<u64> = Packed::Bitmap(view).column_magnitudes(columns).collect();
-                assert_eq!(found, expected, "bitmap {rows} x {columns}");
-                let (codes, values) = gaps::pack(&weights, 2);
-                let view = gaps::View::new(DataType::I8, 2, &codes, &values, weights.len());
-                let packed = Packed::Gaps(view.unwrap());
-                let found: Vec<u64> = packed.column_magnitudes(columns).collect();
-                assert_eq!(found, expected, "gaps {rows} x {columns}");
-            }
+/// Which elements are stored, and the index, of rows of `columns` elements.
+#[cfg(feature = "write")]
+#[must_use]
+pub fn pack(nonzero: &[bool], columns: usize) -> (std::vec::Vec<bool>, std::vec::Vec<u8>) {
+    let mut kept = std::vec![false; columns];
+    for row in nonzero.chunks(columns.max(1)) {
+        for (kept, &nonzero) in kept.iter_mut().zip(row) {
+            *kept |= nonzero;
         }
     }
-
-    #[test]
-    fn no_columns_and_other_types_have_no_sums() {
-        let view = dense::View::new(DataType::I8, &[1, 2], 2).unwrap();
-        assert_eq!(Packed::Dense(view).column_magnitudes(0).count(), 0);
-        let view = dense::View::new(DataType::I16, &[1, 2], 1).unwrap();
-        assert_eq!(Packed::Dense(view).column_magnitudes(1).count(), 0);
-    }
+    let stored = kept.iter().copied().cycle().take(nonzero.len()).collect();
+    (stored, super::bitmap::pack(kept))
 }

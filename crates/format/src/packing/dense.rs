@@ -1,4 +1,4 @@
-//! Packing of every element, row-major, little-endian.
+//! Packing of every element, row-major.
 
 #![forbid(unsafe_code)]
 #![cfg_attr(
@@ -12,107 +12,43 @@
     )
 )]
 
-use super::PackingError;
-use super::element::{Element, scalar_at, scalars};
-use crate::dtype::DataType;
+#[cfg(feature = "write")]
+use super::element::Element;
+use super::positions::{Mark, Positions};
 
-/// Checked bytes of a dense constant.
+/// Every element is stored.
 #[derive(Clone, Copy, Debug)]
-pub struct View<'a> {
-    dtype: DataType,
-    data: &'a [u8],
+pub struct View {
     elements: usize,
 }
 
-impl<'a> View<'a> {
-    /// `data` must hold exactly `elements` elements of `dtype`.
-    pub fn new(dtype: DataType, data: &'a [u8], elements: usize) -> Result<Self, PackingError> {
-        let expected = elements.saturating_mul(dtype.size());
-        if data.len() != expected {
-            return Err(PackingError::Length { part: "data", expected, found: data.len() });
-        }
-        Ok(Self { dtype, data, elements })
-    }
-
-    /// The elements' type.
+impl View {
+    /// Of so many elements.
     #[must_use]
-    pub fn dtype(&self) -> DataType {
-        self.dtype
-    }
-
-    /// Number of elements.
-    #[must_use]
-    pub fn elements(&self) -> usize {
-        self.elements
-    }
-
-    /// The elements' bytes, as they lie in the file: 4-aligned from its start, so that a runtime may use them in place.
-    #[must_use]
-    pub fn data(&self) -> &'a [u8] {
-        self.data
-    }
-
-    /// All elements; none where `T` is not their type.
-    pub fn iter<T: Element>(&self) -> impl ExactSizeIterator<Item = T> + Clone + use<'a, T> {
-        scalars(if T::DTYPE == self.dtype { self.data } else { &[] })
-    }
-
-    pub(super) fn expand<T: Element, O: From<T>>(&self, out: &mut [O]) {
-        for (slot, value) in out.iter_mut().zip(scalars::<T>(self.data)) {
-            *slot = value.into();
-        }
-    }
-
-    /// The elements `start..end`.
-    pub(super) fn row<T: Element>(&self, start: usize, end: usize) -> Option<Row<'a, T>> {
-        let bytes = start.checked_mul(T::SIZE)?..end.checked_mul(T::SIZE)?;
-        Some(Row { data: self.data.get(bytes)?, column: 0, element: core::marker::PhantomData })
+    pub fn new(elements: usize) -> Self {
+        Self { elements }
     }
 }
 
-/// The non-zero elements of one row; see [`super::Row`].
-#[derive(Clone, Copy, Debug)]
-pub struct Row<'a, T> {
-    data: &'a [u8],
-    column: u32,
-    element: core::marker::PhantomData<T>,
-}
-
-impl<T: Element> Row<'_, T> {
-    pub(super) fn at(&mut self, column: u32) -> Option<T> {
-        if column < self.column {
+impl Positions for View {
+    #[inline]
+    fn next(&self, mark: &mut Mark, end: usize) -> Option<usize> {
+        let element = mark.at;
+        if element >= end.min(self.elements) {
             return None;
         }
-        self.column = column.saturating_add(1);
-        let value = scalar_at(self.data, usize::try_from(column).ok()?)?;
-        (value != T::default()).then_some(value)
+        mark.at = element.saturating_add(1);
+        mark.stored = mark.at;
+        Some(element)
     }
-}
 
-impl<T: Element> Iterator for Row<'_, T> {
-    type Item = (u32, T);
-
-    #[inline]
-    fn next(&mut self) -> Option<Self::Item> {
-        loop {
-            let column = self.column;
-            let value: T = scalar_at(self.data, usize::try_from(column).ok()?)?;
-            self.column = column.checked_add(1)?;
-            if value != T::default() {
-                return Some((column, value));
-            }
-        }
+    fn skip(&self, from: Mark, end: usize) -> Mark {
+        Mark { at: end, stored: end, ..from }
     }
 
     #[inline]
-    fn fold<B, F: FnMut(B, Self::Item) -> B>(self, init: B, f: F) -> B {
-        let passed =
-            usize::try_from(self.column).ok().and_then(|column| column.checked_mul(T::SIZE));
-        let rest = passed.and_then(|passed| self.data.get(passed..)).unwrap_or_default();
-        (self.column..)
-            .zip(scalars::<T>(rest))
-            .filter(|&(_, value)| value != T::default())
-            .fold(init, f)
+    fn fold<B>(&self, from: Mark, end: usize, init: B, visit: impl FnMut(B, usize) -> B) -> B {
+        (from.at..end.min(self.elements)).fold(init, visit)
     }
 }
 

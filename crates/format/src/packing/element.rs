@@ -47,6 +47,12 @@ pub trait Element: Scalar + PartialEq + sealed::Sealed {
     /// Its name in the file.
     const DTYPE: DataType;
 
+    /// Its bits; zeros above those of narrow types.
+    fn raw(self) -> u32;
+
+    /// An int8 number, where this is the type of one; `None` of other types.
+    fn from_i8(value: i8) -> Option<Self>;
+
     /// Appends its bytes. A negative zero is written as zero.
     #[cfg(feature = "write")]
     fn append_le(self, bytes: &mut std::vec::Vec<u8>);
@@ -57,11 +63,24 @@ mod sealed {
 }
 
 macro_rules! element {
-    ($($type:ty = $dtype:ident),*) => {$(
+    ($($type:ty = $dtype:ident, $from_i8:expr;)*) => {$(
         impl sealed::Sealed for $type {}
 
         impl Element for $type {
             const DTYPE: DataType = DataType::$dtype;
+
+            #[inline(always)]
+            fn raw(self) -> u32 {
+                let mut raw = [0; 4];
+                raw.iter_mut().zip(self.to_le_bytes()).for_each(|(slot, byte)| *slot = byte);
+                u32::from_le_bytes(raw)
+            }
+
+            #[inline(always)]
+            fn from_i8(value: i8) -> Option<Self> {
+                let from: fn(i8) -> Option<Self> = $from_i8;
+                from(value)
+            }
 
             #[cfg(feature = "write")]
             fn append_le(self, bytes: &mut std::vec::Vec<u8>) {
@@ -72,4 +91,9 @@ macro_rules! element {
     )*};
 }
 
-element!(f32 = F32, i8 = I8, i16 = I16, i32 = I32);
+element! {
+    f32 = F32, |_| None;
+    i8 = I8, Some;
+    i16 = I16, |_| None;
+    i32 = I32, |_| None;
+}

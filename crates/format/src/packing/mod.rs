@@ -1,7 +1,9 @@
-//! How a constant's elements are laid out: one module a packing, and the enum over their checked views.
+//! How a constant's elements are laid out: one module a packing, the enum over their checked views, and walks over any of them.
 //!
-//! Each packing can be expanded to plain elements and walked per output row and per input feature with O(1) state a row. A
-//! new one is a table in the schema, a module here, and a variant of [`Packed`]. No kernel and no op knows a packing.
+//! A packing says which elements are stored (a module each, under the trait of `positions`); `values` says in what bits they are.
+//! The two go together freely. Each packing can be expanded to plain elements and walked per output row and per input feature
+//! with O(1) state a row. A new one is a number in the schema, a module here, and a variant of [`Layout`]. No kernel and no op
+//! knows a packing.
 
 #![forbid(unsafe_code)]
 #![cfg_attr(
@@ -17,182 +19,164 @@
 
 pub mod bitmap;
 mod bits;
-mod columns;
+pub mod blocks;
+pub mod coded;
+pub mod columns;
 pub mod dense;
 mod element;
+mod error;
 pub mod gaps;
+pub mod groups;
+mod magnitudes;
+pub mod n_of_m;
+mod positions;
 mod row;
+pub mod values;
 
 pub use element::{Element, Scalar};
 pub(crate) use element::{scalar_at, scalars};
+pub use error::PackingError;
 pub use row::{Row, Rows};
+pub use values::{Levels, Values};
 
-use columns::ColumnMagnitudes;
+use magnitudes::ColumnMagnitudes;
+use positions::{Mark, Positions};
 
 use crate::dtype::DataType;
-use core::fmt;
 
-/// Why bytes are no packing of a constant, or cannot be expanded as asked.
-#[non_exhaustive]
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum PackingError {
-    /// A part has the wrong number of bytes.
-    Length {
-        /// `data`, `mask`, `codes` or `values`.
-        part: &'static str,
-        /// Bytes it must have.
-        expected: usize,
-        /// Bytes it has.
-        found: usize,
-    },
-    /// A mask's or codes' last byte has bits set past the last element.
-    PaddingBits {
-        /// Elements of the constant.
-        elements: usize,
-        /// The last byte.
-        last: u8,
-    },
-    /// Codes have a number of bits that none may have.
-    CodeBits {
-        /// Bits stated.
-        found: u8,
-    },
-    /// A stored element has no code, or its code leads past the last element.
-    Codes {
-        /// Its number among the stored elements.
-        stored: usize,
-        /// Elements of the constant.
-        elements: usize,
-    },
-    /// A packing of non-zero elements stores a zero.
-    StoredZero {
-        /// Its number among the stored elements.
-        index: usize,
-    },
-    /// An f32 element is infinite or not a number.
-    NotFinite {
-        /// Its number among the stored elements.
-        index: usize,
-    },
-    /// Elements were asked for as another type.
-    ElementType {
-        /// The type asked for.
-        expected: DataType,
-        /// The elements' type.
-        found: DataType,
-    },
-    /// The output has not one place an element.
-    OutputLength {
-        /// Elements of the constant.
-        expected: usize,
-        /// Places given.
-        found: usize,
-    },
+/// Which elements of a constant are stored: one checked view a packing.
+#[derive(Clone, Copy, Debug)]
+pub enum Layout<'a> {
+    /// Every element.
+    Dense(dense::View),
+    /// Non-zero elements and a mask.
+    Bitmap(bitmap::View<'a>),
+    /// Non-zero elements and a mask of two levels.
+    Groups(groups::View<'a>),
+    /// Non-zero elements and the gaps between them.
+    Gaps(gaps::View<'a>),
+    /// So many elements of each group, and their places.
+    NOfM(n_of_m::View<'a>),
+    /// Blocks of consecutive elements and a mask of blocks.
+    Blocks(blocks::View<'a>),
+    /// Columns and a mask of columns.
+    Columns(columns::View<'a>),
+    /// Every element, in a stream that has to be decoded first: a walk meets no element.
+    Coded(coded::View<'a>),
 }
 
-impl fmt::Display for PackingError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Length { part, expected, found } => {
-                write!(f, "packing.{part}: expected {expected} bytes, found {found}")
-            }
-            Self::PaddingBits { elements, last } => {
-                write!(f, "packing: bits set past element {elements} (last byte {last:#04x})")
-            }
-            Self::CodeBits { found } => {
-                write!(f, "packing.bits: expected 1 to 8, found {found}")
-            }
-            Self::Codes { stored, elements } => {
-                write!(f, "packing.codes: stored element {stored} has no place among {elements}")
-            }
-            Self::StoredZero { index } => {
-                write!(f, "packing.values: stored element {index} is zero")
-            }
-            Self::NotFinite { index } => {
-                write!(f, "packing: stored element {index} is not a finite number")
-            }
-            Self::ElementType { expected, found } => {
-                write!(f, "elements: expected {expected}, found {found}")
-            }
-            Self::OutputLength { expected, found } => {
-                write!(f, "output: expected {expected} elements, found {found}")
-            }
+/// Does the same with whichever view a layout holds.
+macro_rules! each {
+    ($layout:expr, $view:pat => $body:expr) => {
+        match $layout {
+            Layout::Dense($view) => $body,
+            Layout::Bitmap($view) => $body,
+            Layout::Groups($view) => $body,
+            Layout::Gaps($view) => $body,
+            Layout::NOfM($view) => $body,
+            Layout::Blocks($view) => $body,
+            Layout::Columns($view) => $body,
+            Layout::Coded($view) => $body,
         }
+    };
+}
+use each;
+
+impl Layout<'_> {
+    /// The packing's name in listings and on command lines.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Layout::Dense(_) => "dense",
+            Layout::Bitmap(_) => "bitmap",
+            Layout::Groups(_) => "groups",
+            Layout::Gaps(_) => "gaps",
+            Layout::NOfM(_) => "n-of-m",
+            Layout::Blocks(_) => "blocks",
+            Layout::Columns(_) => "columns",
+            Layout::Coded(_) => "coded",
+        }
+    }
+
+    /// Whether zeros may be among the stored elements.
+    fn stores_zeros(&self) -> bool {
+        !matches!(self, Layout::Bitmap(_) | Layout::Groups(_) | Layout::Gaps(_))
     }
 }
 
-impl core::error::Error for PackingError {}
-
 /// The elements of a constant in any packing, row-major.
 #[derive(Clone, Copy, Debug)]
-pub enum Packed<'a> {
-    /// Every element.
-    Dense(dense::View<'a>),
-    /// Non-zero elements and a mask.
-    Bitmap(bitmap::View<'a>),
-    /// Non-zero elements and the gaps between them.
-    Gaps(gaps::View<'a>),
-}
-
-/// Where a walk of a constant stands: before a row, all that has to be known of what precedes it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Mark {
-    /// Stored values before it, of packings that store non-zero elements alone.
-    value: usize,
-    /// Codes before it, of gaps.
-    code: usize,
-    /// The element that the next code counts from, of gaps.
-    at: usize,
+pub struct Packed<'a> {
+    layout: Layout<'a>,
+    values: Values<'a>,
+    elements: usize,
+    /// Bytes that tell which elements are stored.
+    index_bytes: usize,
 }
 
 impl<'a> Packed<'a> {
+    /// So many elements, of which `values` are those that `layout` says are stored; `index_bytes` tell which.
+    #[must_use]
+    pub fn new(
+        layout: Layout<'a>,
+        values: Values<'a>,
+        elements: usize,
+        index_bytes: usize,
+    ) -> Self {
+        Self { layout, values, elements, index_bytes }
+    }
+
+    /// Every element, in whole bytes.
+    pub fn dense(dtype: DataType, bytes: &'a [u8], elements: usize) -> Result<Self, PackingError> {
+        let values = Values::new(dtype, Levels::Whole, bytes, Some(elements))?;
+        Ok(Self::new(Layout::Dense(dense::View::new(elements)), values, elements, 0))
+    }
+
+    /// Which elements are stored.
+    #[must_use]
+    pub fn layout(&self) -> Layout<'a> {
+        self.layout
+    }
+
+    /// What is stored.
+    #[must_use]
+    pub fn values(&self) -> Values<'a> {
+        self.values
+    }
+
     /// The elements' type.
     #[must_use]
     pub fn dtype(&self) -> DataType {
-        match self {
-            Packed::Dense(view) => view.dtype(),
-            Packed::Bitmap(view) => view.dtype(),
-            Packed::Gaps(view) => view.dtype(),
-        }
+        self.values.dtype()
     }
 
     /// Number of elements, zeros included.
     #[must_use]
     pub fn elements(&self) -> usize {
-        match self {
-            Packed::Dense(view) => view.elements(),
-            Packed::Bitmap(view) => view.elements(),
-            Packed::Gaps(view) => view.elements(),
-        }
+        self.elements
     }
 
     /// Number of non-zero elements. Counts them where the packing stores zeros too.
     #[must_use]
     pub fn nnz(&self) -> usize {
-        fn count<T: Element>(view: &dense::View<'_>) -> usize {
-            view.iter::<T>().filter(|value| *value != T::default()).count()
+        fn count<T: Element>(values: &Values<'_>) -> usize {
+            values.iter::<T>(0).filter(|value| *value != T::default()).count()
         }
-        match self {
-            Packed::Dense(view) => match view.dtype() {
-                DataType::F32 => count::<f32>(view),
-                DataType::I8 => count::<i8>(view),
-                DataType::I16 => count::<i16>(view),
-                DataType::I32 => count::<i32>(view),
-                DataType::U8 => view.data().iter().filter(|&&value| value != 0).count(),
-            },
-            Packed::Bitmap(view) => view.nnz(),
-            Packed::Gaps(view) => view.nnz(),
+        if !self.layout.stores_zeros() {
+            return self.values.len();
+        }
+        match self.dtype() {
+            DataType::F32 => count::<f32>(&self.values),
+            DataType::I8 | DataType::U8 => count::<i8>(&self.values),
+            DataType::I16 => count::<i16>(&self.values),
+            DataType::I32 => count::<i32>(&self.values),
         }
     }
 
     /// Bytes that the elements take in the file.
     #[must_use]
     pub fn stored_bytes(&self) -> usize {
-        match self {
-            Packed::Dense(view) => view.data().len(),
-            Packed::Bitmap(view) => view.mask().len().saturating_add(view.values().len()),
-            Packed::Gaps(view) => view.codes().len().saturating_add(view.values().len()),
-        }
+        self.index_bytes.saturating_add(self.values.bytes().len())
     }
 
     /// Writes every element, zeros included, to `out`, which must have that many places and be of their type.
@@ -221,13 +205,17 @@ impl<'a> Packed<'a> {
         if self.dtype() != T::DTYPE {
             return Err(PackingError::ElementType { expected: T::DTYPE, found: self.dtype() });
         }
-        if self.elements() != out.len() {
-            return Err(PackingError::OutputLength { expected: self.elements(), found: out.len() });
+        if self.elements != out.len() {
+            return Err(PackingError::OutputLength { expected: self.elements, found: out.len() });
         }
-        match self {
-            Packed::Dense(view) => view.expand::<T, O>(out),
-            Packed::Bitmap(view) => view.expand::<T, O>(out),
-            Packed::Gaps(view) => view.expand::<T, O>(out),
+        out.fill(O::default());
+        if let Some(row) = self.row_at::<T>(0, self.elements, Mark::default()) {
+            row.for_each(|(index, value)| {
+                let index = usize::try_from(index).ok();
+                if let Some(slot) = index.and_then(|index| out.get_mut(index)) {
+                    *slot = value.into();
+                }
+            });
         }
         Ok(())
     }
@@ -238,10 +226,10 @@ impl<'a> Packed<'a> {
     pub fn row<T: Element>(&self, row: usize, row_len: usize) -> Option<Row<'a, T>> {
         let start = row.checked_mul(row_len)?;
         let end = start.checked_add(row_len)?;
-        if T::DTYPE != self.dtype() || end > self.elements() {
+        if T::DTYPE != self.dtype() || end > self.elements {
             return None;
         }
-        self.row_at(start, end, self.skip(Mark::default(), 0, start))
+        self.row_at(start, end, self.skip(Mark::default(), start))
     }
 
     /// All rows of `row_len` elements, in order; none where `T` is not the elements' type or `row_len` is 0.
@@ -250,58 +238,50 @@ impl<'a> Packed<'a> {
         Rows::new(*self, row_len)
     }
 
+    /// `sum |w|` of all elements of i8; 0 of another type.
+    pub(crate) fn magnitude(&self) -> u64 {
+        self.values.magnitude(0..self.values.len())
+    }
+
+    /// `sum |w|` of each row of `row_len` elements of i8, in order; none of another type. Stored elements follow each other row by
+    /// row in every packing, so that only how many a row has needs to be known.
+    pub(crate) fn row_magnitudes(&self, row_len: usize) -> impl Iterator<Item = u64> + use<'a> {
+        let packed = *self;
+        let row_len = if self.dtype() == DataType::I8 { row_len } else { 0 };
+        let rows = self.elements.checked_div(row_len).unwrap_or(0);
+        let mut mark = Mark::default();
+        (1..=rows).map(move |row| {
+            let next = packed.skip(mark, row.saturating_mul(row_len));
+            let sum = packed.values.magnitude(mark.stored..next.stored);
+            mark = next;
+            sum
+        })
+    }
+
     /// `sum |w|` of each column of rows of `columns` elements of i8, columns ascending; none of another type.
     pub(crate) fn column_magnitudes(&self, columns: usize) -> ColumnMagnitudes<'a> {
         let columns = if self.dtype() == DataType::I8 { columns } else { 0 };
         ColumnMagnitudes::new(*self, columns)
     }
 
-    /// Where the walk stands that has passed the elements `start..end`, with `from` before them.
-    fn skip(&self, from: Mark, start: usize, end: usize) -> Mark {
-        match self {
-            Packed::Dense(_) => from,
-            Packed::Bitmap(view) => {
-                Mark { value: from.value.saturating_add(view.rank(start, end)), ..from }
-            }
-            Packed::Gaps(view) => view.skip(from, end),
-        }
+    /// Where the walk stands that has passed all elements before `end`.
+    fn skip(&self, from: Mark, end: usize) -> Mark {
+        each!(&self.layout, view => view.skip(from, end))
     }
 
+    /// The elements `start..end`; `from` is what [`skip`](Self::skip) has found for `start`.
     fn row_at<T: Element>(&self, start: usize, end: usize, from: Mark) -> Option<Row<'a, T>> {
-        match self {
-            Packed::Dense(view) => view.row(start, end).map(Row::Dense),
-            Packed::Bitmap(view) => view.row(start, end, from.value).map(Row::Bitmap),
-            Packed::Gaps(view) => view.row(start, end, from).map(Row::Gaps),
-        }
+        (end <= self.elements).then(|| Row::new(*self, start, end, from))
     }
 
-    /// Whether every stored element may be there: no zeros where only others are stored, f32 finite.
+    /// Whether every stored element has its place and may be there: no zeros where only others are stored, f32 finite.
     pub fn check_elements(&self) -> Result<(), PackingError> {
-        fn zero<T: Element>(mut stored: impl Iterator<Item = T>) -> Result<(), PackingError> {
-            let found = stored.position(|value| value == T::default());
-            found.map_or(Ok(()), |index| Err(PackingError::StoredZero { index }))
+        match &self.layout {
+            Layout::Gaps(view) => view.check_codes()?,
+            Layout::Groups(view) => view.check_bits()?,
+            Layout::NOfM(view) => view.check_places()?,
+            _ => {}
         }
-        fn finite(mut stored: impl Iterator<Item = f32>) -> Result<(), PackingError> {
-            let found = stored.position(|value| !value.is_finite());
-            found.map_or(Ok(()), |index| Err(PackingError::NotFinite { index }))
-        }
-        let (dtype, values) = match self {
-            Packed::Dense(view) => return finite(view.iter()),
-            Packed::Bitmap(view) => (view.dtype(), view.values()),
-            Packed::Gaps(view) => {
-                view.check_codes()?;
-                (view.dtype(), view.values())
-            }
-        };
-        match dtype {
-            DataType::F32 => {
-                finite(scalars(values))?;
-                zero::<f32>(scalars(values))
-            }
-            DataType::I16 => zero::<i16>(scalars(values)),
-            DataType::I32 => zero::<i32>(scalars(values)),
-            // A byte is zero in either sign.
-            DataType::I8 | DataType::U8 => zero::<i8>(scalars(values)),
-        }
+        self.values.check(self.layout.stores_zeros())
     }
 }

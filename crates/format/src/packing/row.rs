@@ -13,39 +13,41 @@
 )]
 
 use super::element::Element;
-use super::{Mark, Packed, bitmap, dense, gaps};
+use super::positions::{Mark, Positions};
+use super::{Layout, Levels, Packed, each};
 
 /// A cursor over one row: yields (column, value) of its non-zero elements, columns ascending. Copying it is cheap.
 ///
 /// To walk by input feature, keep one cursor a row and [`at`](Self::at) column 0 of each, then column 1 of each, and so on.
 #[derive(Clone, Copy, Debug)]
-pub enum Row<'a, T> {
-    /// Of a dense constant.
-    Dense(dense::Row<'a, T>),
-    /// Of a bitmap-packed constant.
-    Bitmap(bitmap::Row<'a, T>),
-    /// Of a gap-packed constant.
-    Gaps(gaps::Row<'a, T>),
+pub struct Row<'a, T> {
+    packed: Packed<'a>,
+    mark: Mark,
+    start: usize,
+    end: usize,
+    element: core::marker::PhantomData<T>,
 }
 
-impl<T: Element> Row<'_, T> {
+impl<'a, T: Element> Row<'a, T> {
+    /// The elements `start..end`; `mark` is where a walk stands before `start`.
+    pub(super) fn new(packed: Packed<'a>, start: usize, end: usize, mark: Mark) -> Self {
+        Self { packed, mark, start, end, element: core::marker::PhantomData }
+    }
+
     /// The element at `column` if it is not zero, and moves past it. `None` as well for columns passed before.
     #[inline]
     pub fn at(&mut self, column: u32) -> Option<T> {
-        match self {
-            Row::Dense(row) => row.at(column),
-            Row::Bitmap(row) => row.at(column),
-            Row::Gaps(row) => row.at(column),
+        let element = self.start.checked_add(usize::try_from(column).ok()?)?;
+        if element >= self.end {
+            return None;
         }
+        let stored = each!(&self.packed.layout, view => view.at(&mut self.mark, element))?;
+        self.packed.values.get(stored).filter(|value| *value != T::default())
     }
 
     /// Where it stands.
     pub(super) fn mark(&self) -> Mark {
-        match self {
-            Row::Dense(_) => Mark::default(),
-            Row::Bitmap(row) => row.mark(),
-            Row::Gaps(row) => row.mark(),
-        }
+        self.mark
     }
 }
 
@@ -54,20 +56,42 @@ impl<T: Element> Iterator for Row<'_, T> {
 
     #[inline]
     fn next(&mut self) -> Option<(u32, T)> {
-        match self {
-            Row::Dense(row) => row.next(),
-            Row::Bitmap(row) => row.next(),
-            Row::Gaps(row) => row.next(),
+        loop {
+            let stored = self.mark.stored;
+            let element = each!(&self.packed.layout, view => view.next(&mut self.mark, self.end))?;
+            let value: T = self.packed.values.get(stored)?;
+            if value != T::default() {
+                return Some((u32::try_from(element.checked_sub(self.start)?).ok()?, value));
+            }
         }
     }
 
     /// Walks whole words where the packing has them: several times as fast as a loop over `next`.
     #[inline]
-    fn fold<B, F: FnMut(B, Self::Item) -> B>(self, init: B, f: F) -> B {
-        match self {
-            Row::Dense(row) => row.fold(init, f),
-            Row::Bitmap(row) => row.fold(init, f),
-            Row::Gaps(row) => row.fold(init, f),
+    fn fold<B, F: FnMut(B, Self::Item) -> B>(self, init: B, mut f: F) -> B {
+        let values = self.packed.values;
+        let mut pair = |folded, element: usize, value: Option<T>| {
+            let column = element.checked_sub(self.start).and_then(|at| u32::try_from(at).ok());
+            match (column, value) {
+                (Some(column), Some(value)) if value != T::default() => f(folded, (column, value)),
+                _ => folded,
+            }
+        };
+        match values.levels() {
+            Levels::Whole => {
+                let mut values = values.whole::<T>(self.mark.stored);
+                each!(&self.packed.layout, view => {
+                    let visit = |folded, element| pair(folded, element, values.next());
+                    view.fold(self.mark, self.end, init, visit)
+                })
+            }
+            Levels::Bits { .. } => {
+                let mut values = values.of_bits::<T>(self.mark.stored);
+                each!(&self.packed.layout, view => {
+                    let visit = |folded, element| pair(folded, element, values.next());
+                    view.fold(self.mark, self.end, init, visit)
+                })
+            }
         }
     }
 }
@@ -106,7 +130,7 @@ impl<'a, T: Element> Iterator for Rows<'a, T> {
             return None;
         }
         let row = self.packed.row_at(self.start, end, self.mark);
-        self.mark = self.packed.skip(self.mark, self.start, end);
+        self.mark = self.packed.skip(self.mark, end);
         self.start = end;
         row
     }

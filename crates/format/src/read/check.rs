@@ -7,32 +7,41 @@ use super::walk::{Step, TensorType, check_type};
 use crate::attributes::ChannelAxis;
 use crate::dtype::DataType;
 use crate::error::{Error, Owner, Place};
-use crate::packing::{Element, Packed, Row};
+use crate::packing::{Element, Layout, Packed, Row};
 use crate::shape::Shape;
 use penjing_quant::{QuantParams, Requantize};
 
 /// Values are numbered by u16.
 const MAX_VALUES: usize = u16::MAX as usize;
 
+/// What becomes of entropy-coded weights.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum CodedWeights {
+    /// The file is refused.
+    Refused,
+    /// Their elements are not looked at.
+    PassedOver,
+}
+
 /// Checks all of `model`, whose layout is sound.
-pub(super) fn model(model: ModelView<'_>) -> Result<(), Error> {
+pub(super) fn model(model: ModelView<'_>, coded: CodedWeights) -> Result<(), Error> {
     counts(&model)?;
     for index in 0..model.n_inputs() {
-        let ty = model.input_type(index)?;
-        input(ty, Owner::Input(index))?;
+        check_type(model.input_type(index)?, Owner::Input(index))?;
     }
     let mut last = None;
     for step in model.walk() {
         let step = step?;
-        constants(&step)?;
+        constants(&step, coded)?;
         last = Some(step.output.ty);
     }
     let first_output = outputs(&model, last)?;
     if let (Some(labels), Some(ty)) = (model.labels(), first_output) {
         let classes = ty.shape.last().and_then(|last| usize::try_from(last).ok()).unwrap_or(0);
-        if labels.len() != classes {
+        let found = labels.iter().count();
+        if found != classes {
             let place = Owner::Model.field("labels");
-            return Err(Error::Count { place, expected: classes, found: labels.len() });
+            return Err(Error::Count { place, expected: classes, found });
         }
     }
     match model.normalization() {
@@ -52,17 +61,6 @@ fn counts(model: &ModelView<'_>) -> Result<(), Error> {
         return Err(Error::Count { place, expected: MAX_VALUES, found: model.n_values() });
     }
     Ok(())
-}
-
-fn input(ty: TensorType, owner: Owner) -> Result<(), Error> {
-    check_type(ty, owner)?;
-    if ty.shape.first() == Some(1) {
-        return Ok(());
-    }
-    let expected =
-        Shape::from_dims(core::iter::once(1).chain(ty.shape.dims().iter().copied().skip(1)))
-            .unwrap_or_default();
-    Err(Error::ShapeMismatch { place: owner.field("value.shape"), expected, found: ty.shape })
 }
 
 /// Returns the first output's type; `last` is the last value's.
@@ -104,54 +102,36 @@ fn normalization(numbers: Normalization<'_>, input: Shape) -> Result<(), Error> 
 }
 
 /// Weights and bias of a node, if it has them. The walk has seen that the shapes and the weights' type fit the input.
-fn constants(step: &Step<'_>) -> Result<(), Error> {
+fn constants(step: &Step<'_>, coded: CodedWeights) -> Result<(), Error> {
     let owner = Owner::Node(step.index, step.op.name());
     let Some((weights, bias)) = step.op.constants() else { return Ok(()) };
     let axis = step.op.channel_axis().unwrap_or(ChannelAxis::First);
-    elements(&weights, owner.field("weights"))?;
+    let is_coded = matches!(weights.packed.layout(), Layout::Coded(_));
+    if !is_coded {
+        elements(&weights, owner.field("weights"))?;
+    } else if coded == CodedWeights::Refused {
+        return Err(Error::Coded { place: owner.field("weights.packing") });
+    }
     if let Some(bias) = bias {
-        let place = owner.field("bias");
-        elements(&bias, place)?;
-        no_scales(&bias, owner.field("bias.scale"))?;
-        let expected = axis.channels(weights.shape).map(|channels| [channels].into());
-        if Some(bias.shape) != expected {
-            let expected = expected.unwrap_or_default();
-            let place = owner.field("bias.shape");
-            return Err(Error::ShapeMismatch { place, expected, found: bias.shape });
-        }
-        bias_type(&weights, &bias, owner)?;
+        elements(&bias, owner.field("bias"))?;
     }
     if weights.dtype == DataType::F32 {
-        return no_scales(&weights, owner.field("weights.scale"));
+        return Ok(());
     }
     let (Some(input), Some(output)) = (step.input.ty.quantization, step.output.ty.quantization)
     else {
-        return Err(Error::Missing { place: owner.field("value.scale") });
+        return Err(Error::Missing { place: owner.field("scale") });
     };
     scales((&weights, axis), input.scale, output.scale, owner)?;
+    if is_coded {
+        return Ok(());
+    }
     let reach = reach(step.input.ty.dtype, input);
     accumulators((&weights, axis), bias, reach, owner)
 }
 
 fn elements(constant: &Constant<'_>, place: Place) -> Result<(), Error> {
     constant.packed.check_elements().map_err(|source| Error::Packing { place, source })
-}
-
-fn no_scales(constant: &Constant<'_>, place: Place) -> Result<(), Error> {
-    match constant.scales.len() {
-        0 => Ok(()),
-        found => Err(Error::Count { place, expected: 0, found }),
-    }
-}
-
-fn bias_type(weights: &Constant<'_>, bias: &Constant<'_>, owner: Owner) -> Result<(), Error> {
-    let expected = match (weights.dtype, bias.dtype) {
-        (DataType::F32, DataType::F32) => return Ok(()),
-        (DataType::I8, DataType::I8 | DataType::I16 | DataType::I32) => return Ok(()),
-        (DataType::F32, _) => "f32",
-        _ => "i8, i16 or i32",
-    };
-    Err(Error::ElementType { place: owner.field("bias.dtype"), expected, found: bias.dtype })
 }
 
 /// One scale for the tensor or one a channel, each positive, with a requantization multiplier that f32 holds.
@@ -196,17 +176,21 @@ fn accumulators(
 ) -> Result<(), Error> {
     let place = owner.field("weights");
     let Some(bias) = bias else {
-        return accumulators_with(weights, reach, place, |_| 0);
+        // A few bytes can state billions of channels. Those after the last stored weight have nothing to add up.
+        let all = weights.0.packed.magnitude();
+        return accumulators_with(weights, reach, place, all, |_| 0);
     };
     let magnitudes = |packed| Biases::of(packed).ok_or(Error::Missing { place });
     let mut biases = magnitudes(bias.packed)?;
-    accumulators_with(weights, reach, place, |channel| biases.magnitude(channel))
+    // Every channel has a bias, of bytes of its own.
+    accumulators_with(weights, reach, place, u64::MAX, |channel| biases.magnitude(channel))
 }
 
 fn accumulators_with(
     (weights, axis): (&Constant<'_>, ChannelAxis),
     reach: u64,
     place: Place,
+    all: u64,
     bias: impl FnMut(usize) -> u64,
 ) -> Result<(), Error> {
     let channels = channels(weights, axis);
@@ -214,24 +198,27 @@ fn accumulators_with(
         ChannelAxis::First => {
             let elements = weights.shape.elements().unwrap_or(0);
             let row_len = elements.checked_div(channels).unwrap_or(0);
-            // At most 2^32 elements of 128: far below 2^64.
-            let magnitude = |sum: u64, (_, weight): (u32, i8)| {
-                sum.saturating_add(u64::from(weight.unsigned_abs()))
-            };
-            let rows = weights.packed.rows::<i8>(row_len);
-            fit(rows.map(|row| row.fold(0, magnitude)), reach, place, bias)
+            fit(weights.packed.row_magnitudes(row_len), reach, place, all, bias)
         }
-        ChannelAxis::Last => fit(weights.packed.column_magnitudes(channels), reach, place, bias),
+        ChannelAxis::Last => {
+            fit(weights.packed.column_magnitudes(channels), reach, place, all, bias)
+        }
     }
 }
 
-/// Whether `reach * sum + |bias|` of every channel fits an i32.
+/// Whether `reach * sum + |bias|` of every channel fits an i32; no channel is looked at once sums amount to `left`.
 fn fit(
-    sums: impl Iterator<Item = u64>,
+    mut sums: impl Iterator<Item = u64>,
     reach: u64,
     place: Place,
+    mut left: u64,
     mut bias: impl FnMut(usize) -> u64,
 ) -> Result<(), Error> {
+    let sums = core::iter::from_fn(|| {
+        let sum = if left == 0 { None } else { sums.next() }?;
+        left = left.saturating_sub(sum);
+        Some(sum)
+    });
     for (channel, sum) in sums.enumerate() {
         let worst = sum.saturating_mul(reach).saturating_add(bias(channel));
         if worst > u64::from(i32::MAX.unsigned_abs()) {

@@ -3,7 +3,7 @@
 /// A field of a table.
 #[derive(Clone, Copy)]
 pub(super) struct Field {
-    /// Its id; of a union, the value's id (the type's is one less).
+    /// Its id.
     pub(super) id: u16,
     /// The schema's name, for errors.
     pub(super) name: &'static str,
@@ -16,29 +16,59 @@ const fn field(id: u16, name: &'static str) -> Field {
 /// The pseudo-field that leads to the root table.
 pub(super) const ROOT: Field = field(0, "root");
 
+/// Constants for the fields of a table.
+macro_rules! fields {
+    ($($(#[$doc:meta])* $name:ident = $id:literal $text:literal;)*) => {
+        use super::{Field, field};
+        $($(#[$doc])* pub(in crate::read) const $name: Field = field($id, $text);)*
+    };
+}
+
 pub(super) mod model {
-    use super::{Field, field};
-    pub(in crate::read) const NODES: Field = field(0, "nodes");
-    pub(in crate::read) const INPUTS: Field = field(1, "inputs");
-    pub(in crate::read) const LABELS: Field = field(2, "labels");
-    pub(in crate::read) const NORMALIZATION: Field = field(3, "normalization");
-    pub(in crate::read) const OUTPUTS: Field = field(4, "outputs");
-    pub(in crate::read) const PRODUCER: Field = field(5, "producer");
-    pub(in crate::read) const FORMAT_VERSION: Field = field(6, "format_version");
+    fields! {
+        NODES = 0 "nodes";
+        INPUTS = 1 "inputs";
+        PRODUCER = 2 "producer";
+        LABELS = 3 "labels";
+        NORMALIZATION = 4 "normalization";
+        OUTPUTS = 5 "outputs";
+        FORMAT_VERSION = 6 "format_version";
+    }
 }
 
 pub(super) mod normalization {
-    use super::{Field, field};
-    pub(in crate::read) const MEAN: Field = field(0, "normalization.mean");
-    pub(in crate::read) const STD: Field = field(1, "normalization.std");
+    fields! {
+        MEAN = 0 "normalization.mean";
+        STD = 1 "normalization.std";
+    }
+}
+
+/// A graph input.
+pub(super) mod value {
+    fields! {
+        SCALE = 0 "scale";
+        ZERO_POINT = 1 "zero_point";
+        DTYPE = 2 "dtype";
+        SHAPE = 3 "shape";
+        NAME = 4 "name";
+    }
 }
 
 pub(super) mod node {
-    use super::{Field, field};
-    pub(in crate::read) const OP: Field = field(1, "op");
-    pub(in crate::read) const VALUE: Field = field(2, "value");
-    pub(in crate::read) const INPUTS: Field = field(3, "inputs");
-    pub(in crate::read) const NAME: Field = field(4, "name");
+    fields! {
+        OP = 0 "op";
+        SCALE = 1 "scale";
+        ZERO_POINT = 2 "zero_point";
+        WEIGHTS = 3 "weights";
+        BIAS = 4 "bias";
+        NAME = 5 "name";
+        ACTIVATION = 6 "activation";
+        WINDOW = 7 "window";
+        DTYPE = 8 "dtype";
+        SHAPE = 9 "shape";
+        INPUTS = 10 "inputs";
+        TARGET = 11 "target";
+    }
 
     pub(in crate::read) const CONV_2D: u8 = 1;
     pub(in crate::read) const MAX_POOL_2D: u8 = 2;
@@ -49,77 +79,53 @@ pub(super) mod node {
     pub(in crate::read) const DEPTHWISE_CONV_2D: u8 = 7;
 }
 
-pub(super) mod value {
-    use super::{Field, field};
-    pub(in crate::read) const SCALE: Field = field(0, "value.scale");
-    pub(in crate::read) const ZERO_POINT: Field = field(1, "value.zero_point");
-    pub(in crate::read) const DTYPE: Field = field(2, "value.dtype");
-    pub(in crate::read) const SHAPE: Field = field(3, "value.shape");
-    pub(in crate::read) const NAME: Field = field(4, "value.name");
-}
-
-pub(super) mod constant {
-    use super::{Field, field};
-    /// The fields of a constant, named after the field that holds it.
-    #[derive(Clone, Copy)]
-    pub(in crate::read) struct Names {
-        pub(in crate::read) packing: Field,
-        pub(in crate::read) dtype: Field,
-        pub(in crate::read) scale: Field,
-        pub(in crate::read) shape: Field,
+pub(super) mod window {
+    fields! {
+        SIZE_H = 0 "window.size_h";
+        SIZE_W = 1 "window.size_w";
+        STRIDE_H = 2 "window.stride_h";
+        STRIDE_W = 3 "window.stride_w";
+        PAD_TOP = 4 "window.pad_top";
+        PAD_BOTTOM = 5 "window.pad_bottom";
+        PAD_LEFT = 6 "window.pad_left";
+        PAD_RIGHT = 7 "window.pad_right";
+        DILATION_H = 8 "window.dilation_h";
+        DILATION_W = 9 "window.dilation_w";
     }
 
-    pub(in crate::read) const WEIGHTS: Names = Names {
-        packing: field(1, "weights.packing"),
-        dtype: field(2, "weights.dtype"),
-        scale: field(3, "weights.scale"),
-        shape: field(4, "weights.shape"),
-    };
-    pub(in crate::read) const BIASES: Names = Names {
-        packing: field(1, "bias.packing"),
-        dtype: field(2, "bias.dtype"),
-        scale: field(3, "bias.scale"),
-        shape: field(4, "bias.shape"),
-    };
+    pub(in crate::read) const ALL: [Field; 10] = [
+        SIZE_H, SIZE_W, STRIDE_H, STRIDE_W, PAD_TOP, PAD_BOTTOM, PAD_LEFT, PAD_RIGHT, DILATION_H,
+        DILATION_W,
+    ];
+}
 
-    pub(in crate::read) const DENSE: u8 = 1;
-    pub(in crate::read) const BITMAP: u8 = 2;
+pub(super) mod weights {
+    fields! {
+        VALUES = 0 "weights.values";
+        SCALE = 1 "weights.scale";
+        OUT_CHANNELS = 2 "weights.out_channels";
+        PACKING = 3 "weights.packing";
+        INDEX = 4 "weights.index";
+        VALUE_BITS = 5 "weights.value_bits";
+        GROUP = 6 "weights.group";
+        GAP_BITS = 7 "weights.gap_bits";
+        KEPT = 8 "weights.kept";
+        NO_ZERO = 9 "weights.no_zero";
+        PERIOD = 10 "weights.period";
+        STORED = 11 "weights.stored";
+    }
+
+    pub(in crate::read) const DENSE: u8 = 0;
+    pub(in crate::read) const BITMAP: u8 = 1;
+    pub(in crate::read) const GROUPS: u8 = 2;
     pub(in crate::read) const GAPS: u8 = 3;
+    pub(in crate::read) const N_OF_M: u8 = 4;
+    pub(in crate::read) const BLOCKS: u8 = 5;
+    pub(in crate::read) const COLUMNS: u8 = 6;
+    pub(in crate::read) const CODED: u8 = 7;
 
-    pub(in crate::read) const DENSE_DATA: Field = field(0, "packing.data");
-    pub(in crate::read) const BITMAP_MASK: Field = field(0, "packing.mask");
-    pub(in crate::read) const BITMAP_VALUES: Field = field(1, "packing.values");
-    pub(in crate::read) const GAPS_CODES: Field = field(0, "packing.codes");
-    pub(in crate::read) const GAPS_VALUES: Field = field(1, "packing.values");
-    pub(in crate::read) const GAPS_BITS: Field = field(2, "packing.bits");
-    /// Bits of a code where none are stated.
-    pub(in crate::read) const GAPS_BITS_DEFAULT: u8 = 3;
+    /// What numbers mean that are left out.
+    pub(in crate::read) const GROUP_DEFAULT: u8 = 4;
+    pub(in crate::read) const GAP_BITS_DEFAULT: u8 = 3;
+    pub(in crate::read) const KEPT_DEFAULT: u8 = 2;
 }
-
-/// Fields that ops with weights share.
-pub(super) mod weighted {
-    use super::{Field, field};
-    pub(in crate::read) const WEIGHTS: Field = field(0, "weights");
-    pub(in crate::read) const BIAS: Field = field(1, "bias");
-    pub(in crate::read) const ACTIVATION: Field = field(2, "activation");
-}
-
-/// The numbers of both convolutions, whose tables give them the same ids.
-pub(super) mod conv_2d {
-    use super::{Field, field};
-    pub(in crate::read) const STRIDE: [Field; 2] = [field(3, "stride_h"), field(4, "stride_w")];
-    pub(in crate::read) const PADS: [Field; 4] =
-        [field(5, "pad_top"), field(6, "pad_bottom"), field(7, "pad_left"), field(8, "pad_right")];
-    pub(in crate::read) const DILATION: [Field; 2] =
-        [field(9, "dilation_h"), field(10, "dilation_w")];
-}
-
-pub(super) mod max_pool_2d {
-    use super::{Field, field};
-    pub(in crate::read) const WINDOW: [Field; 2] = [field(0, "window_h"), field(1, "window_w")];
-    pub(in crate::read) const STRIDE: [Field; 2] = [field(2, "stride_h"), field(3, "stride_w")];
-    pub(in crate::read) const PADS: [Field; 4] =
-        [field(4, "pad_top"), field(5, "pad_bottom"), field(6, "pad_left"), field(7, "pad_right")];
-}
-
-pub(super) const RESHAPE_SHAPE: Field = field(0, "shape");

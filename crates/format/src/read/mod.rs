@@ -1,7 +1,7 @@
 //! Reading a model without a heap: bounds, then meaning, then borrowed views.
 //!
 //! `table` follows the flatbuffers layout and checks every step; `layout` names the schema's fields; `structure` follows all
-//! of a file once; `view` and `ops` are typed; `walk` infers every value's type; `check` holds the file against its meaning.
+//! of a file once; `view`, `ops` and `weights` are typed; `walk` infers every value's type; `check` holds the file against its meaning.
 //! None of it allocates, recurses over the file or panics, whatever the bytes. The executor is not here.
 
 #![forbid(unsafe_code)]
@@ -19,12 +19,16 @@
 mod check;
 mod layout;
 mod ops;
+mod sections;
 mod structure;
 mod table;
 mod view;
 mod walk;
+mod weights;
 
 pub use ops::{Constant, Conv2d, DepthwiseConv2d, FullyConnected, MaxPool2d, Op, Reshape, Scales};
-pub use table::{Numbers, Strings};
-pub use view::{ModelView, Node, Normalization, Value};
+pub use sections::{Part, Section};
+pub use table::Numbers;
+pub(crate) use view::WeightsPlaces;
+pub use view::{Labels, ModelView, Node, Normalization, Value};
 pub use walk::{Operand, Step, TensorType, Walk};

@@ -2,12 +2,13 @@
 //! `check`'s business.
 
 use super::layout::{self, Field};
-use super::table::{Defect, Numbers, Table, Union};
-use super::view::read_shape;
+use super::table::{Defect, Numbers, Table};
+use super::weights::{Weights, bias};
 use crate::attributes::{Activation, ChannelAxis, Padding, ReshapeTarget};
 use crate::dtype::DataType;
 use crate::error::{Error, Owner};
-use crate::packing::{Packed, bitmap, dense, gaps};
+use crate::infer;
+use crate::packing::Packed;
 use crate::shape::{MAX_RANK, Shape};
 
 /// What a node does.
@@ -112,7 +113,11 @@ pub struct Scales<'a> {
     numbers: Numbers<'a, f32>,
 }
 
-impl Scales<'_> {
+impl<'a> Scales<'a> {
+    pub(super) fn new(numbers: Numbers<'a, f32>) -> Self {
+        Self { numbers }
+    }
+
     /// How many the file states: 0, 1 or one a channel.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -182,31 +187,54 @@ impl<'a> Op<'a> {
         }
     }
 
-    pub(super) fn read(union: Union<'a>, node: usize) -> Result<Self, Error> {
-        let owner = Owner::Node(node, Self::name_of(union.code));
-        let fields = || {
-            let table = union.table().map_err(|defect| defect.of(owner))?;
-            Ok(Fields { table, owner })
-        };
-        match union.code {
-            layout::node::CONV_2D => Ok(Op::Conv2d(fields()?.conv_2d()?)),
-            layout::node::MAX_POOL_2D => Ok(Op::MaxPool2d(fields()?.max_pool_2d()?)),
-            layout::node::FULLY_CONNECTED => {
-                let (weights, bias, activation) = fields()?.weighted(ChannelAxis::First)?;
-                Ok(Op::FullyConnected(FullyConnected { weights, bias, activation }))
-            }
-            layout::node::RESHAPE => Ok(Op::Reshape(fields()?.reshape()?)),
-            layout::node::QUANTIZE => Ok(Op::Quantize),
-            layout::node::DEQUANTIZE => Ok(Op::Dequantize),
-            layout::node::DEPTHWISE_CONV_2D => {
-                Ok(Op::DepthwiseConv2d(fields()?.depthwise_conv_2d()?))
-            }
-            found => Err(Error::UnknownCode { place: owner.field(layout::node::OP.name), found }),
+    /// The op of a node whose input has this shape.
+    pub(super) fn read(table: Table<'a>, node: usize, input: Shape) -> Result<Self, Error> {
+        use layout::node as fields;
+        let code = table.scalar(fields::OP, 0).map_err(|d| d.of(Owner::Node(node, "node")))?;
+        let owner = Owner::Node(node, Self::name_of(code));
+        let place = owner.field(fields::OP.name);
+        let node = Fields { table, owner };
+        let weighted = [fields::WEIGHTS, fields::BIAS, fields::ACTIVATION];
+        match code {
+            fields::CONV_2D | fields::DEPTHWISE_CONV_2D => node.only(&weighted, true)?,
+            fields::FULLY_CONNECTED => node.only(&weighted, false)?,
+            fields::MAX_POOL_2D => node.only(&[], true)?,
+            fields::RESHAPE => node.only(&[fields::TARGET], false)?,
+            fields::QUANTIZE | fields::DEQUANTIZE => node.only(&[], false)?,
+            // Not known here: refused below, whatever it has.
+            _ => {}
+        }
+        match code {
+            fields::CONV_2D => Ok(Op::Conv2d(node.conv_2d(input)?)),
+            fields::MAX_POOL_2D => Ok(Op::MaxPool2d(node.max_pool_2d()?)),
+            fields::FULLY_CONNECTED => Ok(Op::FullyConnected(node.fully_connected(input)?)),
+            fields::RESHAPE => Ok(Op::Reshape(node.reshape()?)),
+            fields::QUANTIZE => Ok(Op::Quantize),
+            fields::DEQUANTIZE => Ok(Op::Dequantize),
+            fields::DEPTHWISE_CONV_2D => Ok(Op::DepthwiseConv2d(node.depthwise_conv_2d(input)?)),
+            0 => Err(Error::Missing { place }),
+            found => Err(Error::UnknownCode { place, found }),
         }
     }
 }
 
-/// A table and who has it.
+/// A window, where what is left out is what the op usually does.
+struct Window {
+    size: [u32; 2],
+    /// 0 where none is stated.
+    stride: [u32; 2],
+    padding: Padding,
+    dilation: [u32; 2],
+}
+
+/// What a stated number is, or where none is stated, `usual`.
+fn or(stated: [u32; 2], usual: [u32; 2]) -> [u32; 2] {
+    let [h, w] = stated;
+    let [usual_h, usual_w] = usual;
+    [if h == 0 { usual_h } else { h }, if w == 0 { usual_w } else { w }]
+}
+
+/// The table of a node, and its name.
 #[derive(Clone, Copy)]
 struct Fields<'a> {
     table: Table<'a>,
@@ -218,156 +246,135 @@ impl<'a> Fields<'a> {
         result.map_err(|defect| defect.of(self.owner))
     }
 
-    /// A u16 field, widened.
-    fn number(self, field: Field, default: u16) -> Result<u32, Error> {
-        self.ok(self.table.scalar(field, default)).map(u32::from)
+    /// Of the fields that belong to some ops alone, none may be there but these.
+    fn only(self, allowed: &[Field], window: bool) -> Result<(), Error> {
+        use layout::node as fields;
+        let some =
+            [fields::WEIGHTS, fields::BIAS, fields::ACTIVATION, fields::WINDOW, fields::TARGET];
+        for field in some {
+            let may = allowed.iter().any(|allowed| allowed.id == field.id)
+                || (window && field.id == fields::WINDOW.id);
+            if !may && self.table.has(field) {
+                return Err(Error::Unexpected { place: self.owner.field(field.name) });
+            }
+        }
+        Ok(())
     }
 
-    fn pair(self, [h, w]: [Field; 2], default: u16) -> Result<[u32; 2], Error> {
-        Ok([self.number(h, default)?, self.number(w, default)?])
-    }
-
-    fn padding(self, [top, bottom, left, right]: [Field; 4]) -> Result<Padding, Error> {
-        Ok(Padding {
-            top: self.number(top, 0)?,
-            bottom: self.number(bottom, 0)?,
-            left: self.number(left, 0)?,
-            right: self.number(right, 0)?,
+    fn window(self) -> Result<Window, Error> {
+        use layout::window as fields;
+        let table = self.ok(self.table.table(layout::node::WINDOW))?;
+        let number = |field, default: u16| {
+            let number = table.map_or(Ok(default), |table| table.scalar(field, default));
+            self.ok(number).map(u32::from)
+        };
+        Ok(Window {
+            size: [number(fields::SIZE_H, 0)?, number(fields::SIZE_W, 0)?],
+            stride: [number(fields::STRIDE_H, 0)?, number(fields::STRIDE_W, 0)?],
+            padding: Padding {
+                top: number(fields::PAD_TOP, 0)?,
+                bottom: number(fields::PAD_BOTTOM, 0)?,
+                left: number(fields::PAD_LEFT, 0)?,
+                right: number(fields::PAD_RIGHT, 0)?,
+            },
+            dilation: [number(fields::DILATION_H, 1)?, number(fields::DILATION_W, 1)?],
         })
     }
 
-    fn conv_2d(self) -> Result<Conv2d<'a>, Error> {
-        use layout::conv_2d as fields;
-        let (weights, bias, activation) = self.weighted(ChannelAxis::First)?;
+    fn weights(self) -> Result<Weights<'a>, Error> {
+        let field = layout::node::WEIGHTS;
+        let place = self.owner.field(field.name);
+        let table = self.ok(self.table.table(field))?.ok_or(Error::Missing { place })?;
+        Ok(Weights::new(table, self.owner))
+    }
+
+    /// The last dimension of an input of so many dimensions.
+    fn channels(self, input: Shape, rank: usize) -> Result<u32, Error> {
+        let source = infer::ShapeError::Rank { of: "input", expected: rank, found: input };
+        let place = self.owner.field("shape");
+        let channels = input.last().filter(|_| input.rank() == rank);
+        channels.ok_or(Error::Shape { place, source })
+    }
+
+    fn bias(self, weights: &Constant<'a>, channels: u32) -> Result<Option<Constant<'a>>, Error> {
+        let bytes = self.ok(self.table.bytes(layout::node::BIAS))?;
+        bytes.map(|bytes| bias(bytes, weights, channels, self.owner)).transpose()
+    }
+
+    fn activation(self) -> Result<Activation, Error> {
+        let field = layout::node::ACTIVATION;
+        let found = self.ok(self.table.scalar(field, 0))?;
+        let place = self.owner.field(field.name);
+        Activation::from_code(found).ok_or(Error::UnknownCode { place, found })
+    }
+
+    fn conv_2d(self, input: Shape) -> Result<Conv2d<'a>, Error> {
+        let (window, weights) = (self.window()?, self.weights()?);
+        let (channels, [h, w]) = (weights.out_channels()?, or(window.size, [3, 3]));
+        let shape = Shape::from([channels, h, w, self.channels(input, 4)?]);
+        let weights = weights.constant(shape, row_len(shape))?;
         Ok(Conv2d {
             weights,
-            bias,
-            stride: self.pair(fields::STRIDE, 1)?,
-            dilation: self.pair(fields::DILATION, 1)?,
-            padding: self.padding(fields::PADS)?,
-            activation,
+            bias: self.bias(&weights, channels)?,
+            stride: or(window.stride, [1, 1]),
+            dilation: window.dilation,
+            padding: window.padding,
+            activation: self.activation()?,
         })
     }
 
-    fn depthwise_conv_2d(self) -> Result<DepthwiseConv2d<'a>, Error> {
-        use layout::conv_2d as fields;
-        let (weights, bias, activation) = self.weighted(ChannelAxis::Last)?;
+    fn depthwise_conv_2d(self, input: Shape) -> Result<DepthwiseConv2d<'a>, Error> {
+        let (window, weights) = (self.window()?, self.weights()?);
+        let (channels, [h, w]) = (weights.out_channels()?, or(window.size, [3, 3]));
+        self.channels(input, 4)?;
+        let columns = usize::try_from(channels).unwrap_or(usize::MAX);
+        let weights = weights.constant([1, h, w, channels].into(), columns)?;
         Ok(DepthwiseConv2d {
             weights,
-            bias,
-            stride: self.pair(fields::STRIDE, 1)?,
-            dilation: self.pair(fields::DILATION, 1)?,
-            padding: self.padding(fields::PADS)?,
-            activation,
+            bias: self.bias(&weights, channels)?,
+            stride: or(window.stride, [1, 1]),
+            dilation: window.dilation,
+            padding: window.padding,
+            activation: self.activation()?,
         })
     }
 
     fn max_pool_2d(self) -> Result<MaxPool2d, Error> {
-        use layout::max_pool_2d as fields;
-        let window = self.pair(fields::WINDOW, 2)?;
-        let [stride_h, stride_w] = self.pair(fields::STRIDE, 0)?;
-        let or = |stride, window| if stride == 0 { window } else { stride };
-        let [window_h, window_w] = window;
-        Ok(MaxPool2d {
-            window,
-            stride: [or(stride_h, window_h), or(stride_w, window_w)],
-            padding: self.padding(fields::PADS)?,
-        })
+        let Window { size, stride, padding, dilation } = self.window()?;
+        if dilation != [1, 1] {
+            let place = self.owner.field(layout::window::DILATION_H.name);
+            return Err(Error::Unexpected { place });
+        }
+        let window = or(size, [2, 2]);
+        Ok(MaxPool2d { window, stride: or(stride, window), padding })
+    }
+
+    fn fully_connected(self, input: Shape) -> Result<FullyConnected<'a>, Error> {
+        let weights = self.weights()?;
+        let channels = weights.out_channels()?;
+        let shape = Shape::from([channels, self.channels(input, 2)?]);
+        let weights = weights.constant(shape, row_len(shape))?;
+        let (bias, activation) = (self.bias(&weights, channels)?, self.activation()?);
+        Ok(FullyConnected { weights, bias, activation })
     }
 
     fn reshape(self) -> Result<Reshape, Error> {
-        let field = layout::RESHAPE_SHAPE;
+        let field = layout::node::TARGET;
         let dims: Option<Numbers<'a, i32>> = self.ok(self.table.numbers(field))?;
         let Some(dims) = dims else { return Ok(Reshape { target: ReshapeTarget::FLATTEN }) };
-        match ReshapeTarget::from_dims(dims.iter()) {
+        match ReshapeTarget::from_dims(core::iter::once(1).chain(dims.iter())) {
             Some(target) => Ok(Reshape { target }),
             None => Err(Error::Count {
                 place: self.owner.field(field.name),
-                expected: MAX_RANK,
+                expected: MAX_RANK.saturating_sub(1),
                 found: dims.len(),
             }),
         }
     }
+}
 
-    fn weighted(
-        self,
-        axis: ChannelAxis,
-    ) -> Result<(Constant<'a>, Option<Constant<'a>>, Activation), Error> {
-        use layout::weighted as fields;
-        let found = self.ok(self.table.scalar(fields::ACTIVATION, 0))?;
-        let place = self.owner.field(fields::ACTIVATION.name);
-        let activation = Activation::from_code(found).ok_or(Error::UnknownCode { place, found })?;
-        let place = self.owner.field(fields::WEIGHTS.name);
-        let weights = self
-            .constant(fields::WEIGHTS, layout::constant::WEIGHTS, None)?
-            .ok_or(Error::Missing { place })?;
-        let channels = axis.channels(weights.shape).unwrap_or(0);
-        let bias =
-            self.constant(fields::BIAS, layout::constant::BIASES, Some([channels].into()))?;
-        Ok((weights, bias, activation))
-    }
-
-    /// A constant whose shape, where it is absent, is `default`.
-    fn constant(
-        self,
-        field: Field,
-        names: layout::constant::Names,
-        default: Option<Shape>,
-    ) -> Result<Option<Constant<'a>>, Error> {
-        let Some(table) = self.ok(self.table.table(field))? else { return Ok(None) };
-        let owner = self.owner;
-        let found = self.ok(table.scalar(names.dtype, 0_u8))?;
-        let place = owner.field(names.dtype.name);
-        let dtype = DataType::from_code(found).ok_or(match found {
-            0 => Error::Missing { place },
-            found => Error::UnknownCode { place, found },
-        })?;
-        let shape = match self.ok(table.numbers(names.shape))? {
-            Some(dims) => read_shape(dims, owner, names.shape)?,
-            None => default.ok_or(Error::Missing { place: owner.field(names.shape.name) })?,
-        };
-        let numbers = self.ok(table.numbers(names.scale))?.unwrap_or(Numbers::EMPTY);
-        let union = self.ok(table.union(names.packing))?;
-        let place = owner.field(names.packing.name);
-        let union = union.ok_or(Error::Missing { place })?;
-        let elements = shape.elements().unwrap_or(usize::MAX);
-        let packed = self.packed(union, dtype, elements, names.packing)?;
-        Ok(Some(Constant { shape, dtype, scales: Scales { numbers }, packed }))
-    }
-
-    fn packed(
-        self,
-        union: Union<'a>,
-        dtype: DataType,
-        elements: usize,
-        field: Field,
-    ) -> Result<Packed<'a>, Error> {
-        use layout::constant as fields;
-        let place = self.owner.field(field.name);
-        let bytes = |table: Table<'a>, field| {
-            self.ok(table.bytes(field)).map(|bytes| bytes.unwrap_or_default())
-        };
-        let packed = match union.code {
-            fields::DENSE => {
-                let table = self.ok(union.table())?;
-                dense::View::new(dtype, bytes(table, fields::DENSE_DATA)?, elements)
-                    .map(Packed::Dense)
-            }
-            fields::BITMAP => {
-                let table = self.ok(union.table())?;
-                let mask = bytes(table, fields::BITMAP_MASK)?;
-                let values = bytes(table, fields::BITMAP_VALUES)?;
-                bitmap::View::new(dtype, mask, values, elements).map(Packed::Bitmap)
-            }
-            fields::GAPS => {
-                let table = self.ok(union.table())?;
-                let bits = table.scalar::<u8>(fields::GAPS_BITS, fields::GAPS_BITS_DEFAULT);
-                let (bits, codes) = (self.ok(bits)?, bytes(table, fields::GAPS_CODES)?);
-                let values = bytes(table, fields::GAPS_VALUES)?;
-                gaps::View::new(dtype, bits, codes, values, elements).map(Packed::Gaps)
-            }
-            found => return Err(Error::UnknownCode { place, found }),
-        };
-        packed.map_err(|source| Error::Packing { place, source })
-    }
+/// Elements of a row, by the first dimension.
+fn row_len(shape: Shape) -> usize {
+    let rows = shape.first().and_then(|rows| usize::try_from(rows).ok()).unwrap_or(0);
+    shape.elements().and_then(|elements| elements.checked_div(rows)).unwrap_or(0)
 }

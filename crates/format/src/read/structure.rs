@@ -2,7 +2,7 @@
 //! cause. Codes that this version does not know are passed over here: `check` refuses them.
 
 use super::layout::{self, Field};
-use super::table::{Defect, Numbers, Offsets, Table, Union};
+use super::table::{Defect, Numbers, Offsets, Table};
 use crate::error::{Error, Fault, Owner};
 
 type Checked = Result<(), Defect>;
@@ -53,7 +53,7 @@ pub(super) fn check(model: Table<'_>, len: usize) -> Result<(), Error> {
     let items = |field| model.offsets(field).map_err(|defect: Defect| defect.of(Owner::Model));
     each(items(layout::model::INPUTS)?, Owner::Input, |table| {
         budget.table(layout::model::INPUTS, &table)?;
-        value(table, &mut budget)
+        input(table, &mut budget)
     })?;
     let owner = |index| Owner::Node(index, "node");
     each(items(layout::model::NODES)?, owner, |table| node(table, &mut budget))
@@ -77,13 +77,8 @@ fn head(model: Table<'_>, budget: &mut Budget) -> Checked {
     use layout::{model as fields, normalization};
     model.scalar::<u16>(fields::FORMAT_VERSION, 0)?;
     budget.string(&model, fields::PRODUCER)?;
+    budget.string(&model, fields::LABELS)?;
     budget.numbers::<u16>(&model, fields::OUTPUTS)?;
-    if let Some(labels) = model.offsets(fields::LABELS)? {
-        for index in 0..labels.len() {
-            let Some(label) = labels.string(index) else { break };
-            budget.spend(fields::LABELS, label?.len())?;
-        }
-    }
     if let Some(table) = model.table(fields::NORMALIZATION)? {
         budget.table(fields::NORMALIZATION, &table)?;
         budget.numbers::<f32>(&table, normalization::MEAN)?;
@@ -92,7 +87,7 @@ fn head(model: Table<'_>, budget: &mut Budget) -> Checked {
     Ok(())
 }
 
-fn value(table: Table<'_>, budget: &mut Budget) -> Checked {
+fn input(table: Table<'_>, budget: &mut Budget) -> Checked {
     use layout::value as fields;
     table.scalar::<f32>(fields::SCALE, 0.0)?;
     table.scalar::<i16>(fields::ZERO_POINT, 0)?;
@@ -104,93 +99,37 @@ fn value(table: Table<'_>, budget: &mut Budget) -> Checked {
 fn node(table: Table<'_>, budget: &mut Budget) -> Checked {
     use layout::node as fields;
     budget.table(layout::model::NODES, &table)?;
-    if let Some(union) = table.union(fields::OP)? {
-        op(union, budget)?;
+    for field in [fields::OP, fields::ACTIVATION, fields::DTYPE] {
+        table.scalar::<u8>(field, 0)?;
     }
-    if let Some(table) = table.table(fields::VALUE)? {
-        budget.table(fields::VALUE, &table)?;
-        value(table, budget)?;
-    }
+    table.scalar::<f32>(fields::SCALE, 0.0)?;
+    table.scalar::<i16>(fields::ZERO_POINT, 0)?;
+    budget.bytes(&table, fields::BIAS)?;
+    budget.string(&table, fields::NAME)?;
+    budget.numbers::<u32>(&table, fields::SHAPE)?;
     budget.numbers::<u16>(&table, fields::INPUTS)?;
-    budget.string(&table, fields::NAME)
+    budget.numbers::<i32>(&table, fields::TARGET)?;
+    if let Some(window) = table.table(fields::WINDOW)? {
+        budget.table(fields::WINDOW, &window)?;
+        for field in layout::window::ALL {
+            window.scalar::<u16>(field, 0)?;
+        }
+    }
+    table.table(fields::WEIGHTS)?.map_or(Ok(()), |table| weights(table, budget))
 }
 
-fn op(union: Union<'_>, budget: &mut Budget) -> Checked {
-    use layout::node as codes;
-    let known = (codes::CONV_2D..=codes::DEPTHWISE_CONV_2D).contains(&union.code);
-    if !known {
-        return Ok(());
+fn weights(table: Table<'_>, budget: &mut Budget) -> Checked {
+    use layout::weights as fields;
+    budget.table(layout::node::WEIGHTS, &table)?;
+    let bytes =
+        [fields::PACKING, fields::VALUE_BITS, fields::GROUP, fields::GAP_BITS, fields::KEPT];
+    for field in bytes.into_iter().chain([fields::NO_ZERO]) {
+        table.scalar::<u8>(field, 0)?;
     }
-    let table = union.table()?;
-    budget.table(codes::OP, &table)?;
-    match union.code {
-        codes::CONV_2D | codes::DEPTHWISE_CONV_2D => {
-            let fields = layout::conv_2d::STRIDE
-                .iter()
-                .chain(&layout::conv_2d::PADS)
-                .chain(&layout::conv_2d::DILATION);
-            numbers(table, fields)?;
-            weighted(table, budget)
-        }
-        codes::FULLY_CONNECTED => weighted(table, budget),
-        codes::MAX_POOL_2D => {
-            let fields = layout::max_pool_2d::WINDOW
-                .iter()
-                .chain(&layout::max_pool_2d::STRIDE)
-                .chain(&layout::max_pool_2d::PADS);
-            numbers(table, fields)
-        }
-        codes::RESHAPE => budget.numbers::<i32>(&table, layout::RESHAPE_SHAPE),
-        _ => Ok(()),
-    }
-}
-
-fn numbers<'f>(table: Table<'_>, fields: impl Iterator<Item = &'f Field>) -> Checked {
-    for &field in fields {
-        table.scalar::<u16>(field, 0)?;
-    }
-    Ok(())
-}
-
-fn weighted(table: Table<'_>, budget: &mut Budget) -> Checked {
-    use layout::weighted as fields;
-    table.scalar::<u8>(fields::ACTIVATION, 0)?;
-    let constants =
-        [(fields::WEIGHTS, layout::constant::WEIGHTS), (fields::BIAS, layout::constant::BIASES)];
-    for (field, names) in constants {
-        if let Some(table) = table.table(field)? {
-            budget.table(field, &table)?;
-            constant(table, names, budget)?;
-        }
-    }
-    Ok(())
-}
-
-fn constant(table: Table<'_>, names: layout::constant::Names, budget: &mut Budget) -> Checked {
-    use layout::constant as fields;
-    table.scalar::<u8>(names.dtype, 0)?;
-    budget.numbers::<f32>(&table, names.scale)?;
-    budget.numbers::<u32>(&table, names.shape)?;
-    let Some(union) = table.union(names.packing)? else { return Ok(()) };
-    match union.code {
-        fields::DENSE => {
-            let table = union.table()?;
-            budget.table(names.packing, &table)?;
-            budget.bytes(&table, fields::DENSE_DATA)
-        }
-        fields::BITMAP => {
-            let table = union.table()?;
-            budget.table(names.packing, &table)?;
-            budget.bytes(&table, fields::BITMAP_MASK)?;
-            budget.bytes(&table, fields::BITMAP_VALUES)
-        }
-        fields::GAPS => {
-            let table = union.table()?;
-            budget.table(names.packing, &table)?;
-            table.scalar::<u8>(fields::GAPS_BITS, fields::GAPS_BITS_DEFAULT)?;
-            budget.bytes(&table, fields::GAPS_CODES)?;
-            budget.bytes(&table, fields::GAPS_VALUES)
-        }
-        _ => Ok(()),
-    }
+    table.scalar::<u16>(fields::PERIOD, 0)?;
+    table.scalar::<u32>(fields::OUT_CHANNELS, 0)?;
+    table.scalar::<u32>(fields::STORED, 0)?;
+    budget.bytes(&table, fields::VALUES)?;
+    budget.bytes(&table, fields::INDEX)?;
+    budget.numbers::<f32>(&table, fields::SCALE)
 }

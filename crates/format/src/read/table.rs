@@ -1,4 +1,4 @@
-//! The flatbuffers layout: tables, vectors, strings and unions over raw bytes, every step checked. No meaning is known here.
+//! The flatbuffers layout: tables, vectors and strings over raw bytes, every step checked. No meaning is known here.
 //!
 //! A table starts with the distance (i32, subtracted) to its vtable: u16 bytes of the vtable, u16 bytes of the table, then a
 //! u16 a field, where the field lies in the table or 0 for its default. Vectors, strings and tables lie at u32 distances ahead.
@@ -6,6 +6,7 @@
 use super::layout::{Field, ROOT};
 use crate::error::{Error, Fault, Owner};
 use crate::packing::{Scalar, scalar_at, scalars};
+use core::ops::Range;
 
 /// A broken step: the field that was followed, the byte, the fault.
 #[derive(Clone, Copy, Debug)]
@@ -96,8 +97,8 @@ impl<'a> Cursor<'a> {
         if !len.is_multiple_of(2) {
             return self.defect(vtable, Fault::Unaligned);
         }
-        let vtable = self.range(vtable, usize::from(len))?;
-        Ok(Table { bytes: self.bytes, at, vtable })
+        let (vtable_at, vtable) = (vtable, self.range(vtable, usize::from(len))?);
+        Ok(Table { bytes: self.bytes, at, vtable_at, vtable })
     }
 }
 
@@ -106,13 +107,14 @@ impl<'a> Cursor<'a> {
 pub(super) struct Table<'a> {
     bytes: &'a [u8],
     at: usize,
+    vtable_at: usize,
     vtable: &'a [u8],
 }
 
 impl<'a> Table<'a> {
     /// A table in which every field has its default.
     pub(super) fn empty(bytes: &'a [u8]) -> Self {
-        Self { bytes, at: 0, vtable: &[] }
+        Self { bytes, at: 0, vtable_at: 0, vtable: &[] }
     }
 
     /// The table that the file starts with.
@@ -135,6 +137,32 @@ impl<'a> Table<'a> {
 
     fn cursor(&self, field: Field) -> Cursor<'a> {
         Cursor { bytes: self.bytes, field }
+    }
+
+    /// Whether a field is there.
+    pub(super) fn has(&self, field: Field) -> bool {
+        self.position(field.id).is_some()
+    }
+
+    /// Where the table lies, by the size that its vtable states, and where the vtable lies.
+    pub(super) fn places(&self, field: Field) -> Read<(Range<usize>, Range<usize>)> {
+        let size = scalar_at::<u16>(self.vtable, 1).map_or(0, usize::from);
+        self.cursor(field).range(self.at, size)?;
+        let vtable_end = self.vtable_at.saturating_add(self.vtable.len());
+        Ok((self.at..self.at.saturating_add(size), self.vtable_at..vtable_end))
+    }
+
+    /// Where the vector of a field lies, its length included, whose elements have `size` bytes.
+    pub(super) fn vector_place(&self, field: Field, size: usize) -> Read<Option<Range<usize>>> {
+        self.follow(field, |cursor, at| {
+            let bytes = cursor.vector(at, size)?.len();
+            Ok(at..at.saturating_add(4).saturating_add(bytes))
+        })
+    }
+
+    /// Where a field lies in the file.
+    pub(super) fn place(&self, field: Field) -> Option<usize> {
+        self.position(field.id)
     }
 
     /// The number in a field, `default` where it is absent.
@@ -174,7 +202,7 @@ impl<'a> Table<'a> {
         })
     }
 
-    /// A vector of tables or strings.
+    /// A vector of tables.
     pub(super) fn offsets(&self, field: Field) -> Read<Option<Offsets<'a>>> {
         self.follow(field, |cursor, at| {
             let elements = cursor.vector(at, 4)?;
@@ -182,40 +210,9 @@ impl<'a> Table<'a> {
             Ok(Offsets { bytes: self.bytes, first, len: elements.len() / 4, field })
         })
     }
-
-    /// A union: its type's code and the table that holds its value. The table is followed only when it is asked for, since
-    /// an unknown code may mean something else than a table.
-    pub(super) fn union(&self, field: Field) -> Read<Option<Union<'a>>> {
-        let code = self.position(field.id.saturating_sub(1));
-        let value = self.position(field.id);
-        let cursor = self.cursor(field);
-        match (code, value) {
-            (None, None) => Ok(None),
-            (Some(code), Some(at)) => {
-                Ok(Some(Union { bytes: self.bytes, code: cursor.scalar(code)?, at, field }))
-            }
-            _ => cursor.defect(self.at, Fault::HalfUnion),
-        }
-    }
 }
 
-/// A union's value.
-#[derive(Clone, Copy)]
-pub(super) struct Union<'a> {
-    bytes: &'a [u8],
-    pub(super) code: u8,
-    at: usize,
-    field: Field,
-}
-
-impl<'a> Union<'a> {
-    pub(super) fn table(&self) -> Read<Table<'a>> {
-        let cursor = Cursor { bytes: self.bytes, field: self.field };
-        cursor.table(cursor.forward(self.at)?)
-    }
-}
-
-/// A vector of tables or strings.
+/// A vector of tables.
 #[derive(Clone, Copy)]
 pub(super) struct Offsets<'a> {
     bytes: &'a [u8],
@@ -238,10 +235,6 @@ impl<'a> Offsets<'a> {
 
     pub(super) fn table(&self, index: usize) -> Option<Read<Table<'a>>> {
         self.follow(index).map(|to| to.and_then(|(cursor, at)| cursor.table(at)))
-    }
-
-    pub(super) fn string(&self, index: usize) -> Option<Read<&'a str>> {
-        self.follow(index).map(|to| to.and_then(|(cursor, at)| cursor.string(at)))
     }
 }
 
@@ -276,34 +269,5 @@ impl<'a, T: Scalar> Numbers<'a, T> {
     /// All of them, in order.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = T> + Clone + use<'a, T> {
         scalars(self.bytes)
-    }
-}
-
-/// A vector of strings in the file.
-#[derive(Clone, Copy)]
-pub struct Strings<'a>(pub(super) Option<Offsets<'a>>);
-
-impl<'a> Strings<'a> {
-    /// How many.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.0.map_or(0, |offsets| offsets.len())
-    }
-
-    /// Whether there are none.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
-    /// String `index`; `None` past the end (or where the file was never checked and is broken there).
-    #[must_use]
-    pub fn get(&self, index: usize) -> Option<&'a str> {
-        self.0?.string(index)?.ok()
-    }
-
-    /// All of them, in order.
-    pub fn iter(self) -> impl ExactSizeIterator<Item = &'a str> {
-        (0..self.len()).map(move |index| self.get(index).unwrap_or_default())
     }
 }

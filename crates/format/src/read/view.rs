@@ -1,15 +1,16 @@
 //! Typed, borrowed views of the model, its values and its nodes. Ops are in `ops`, inferred types in `walk`.
 
+use super::check::{self, CodedWeights};
 use super::layout;
 use super::ops::Op;
-use super::table::{Defect, Numbers, Offsets, Strings, Table};
+use super::structure;
+use super::table::{Defect, Numbers, Offsets, Table};
 use super::walk::{TensorType, Walk};
-use super::{check, structure};
 use crate::dtype::DataType;
 use crate::error::{Error, Owner};
 use crate::infer::ShapeError;
 use crate::shape::{MAX_RANK, Shape};
-use crate::{FORMAT_VERSION, IDENTIFIER};
+use crate::{FORMAT_VERSION, IDENTIFIER, hash, signature};
 use penjing_quant::QuantParams;
 
 /// A model in borrowed bytes.
@@ -22,20 +23,36 @@ pub struct ModelView<'a> {
 }
 
 impl<'a> ModelView<'a> {
-    /// Checks all of a file once: layout, then meaning. Allocates nothing; takes time linear in the file's length.
+    /// Checks all of a file once: content hash, layout, then meaning. Allocates nothing; takes time linear in the file's length.
+    /// A signature at its end is passed over, neither asked for nor verified.
     pub fn open(bytes: &'a [u8]) -> Result<Self, Error> {
-        let model = Self::open_structure(bytes)?;
-        check::model(model)?;
+        Self::open_as(bytes, CodedWeights::Refused)
+    }
+
+    /// As [`open`](Self::open), of a file that may have entropy-coded weights, whose elements remain unchecked. For tools that
+    /// show a file as it lies; to use one, [`expand`](crate::expand()) it.
+    pub fn open_coded(bytes: &'a [u8]) -> Result<Self, Error> {
+        Self::open_as(bytes, CodedWeights::PassedOver)
+    }
+
+    fn open_as(bytes: &'a [u8], coded: CodedWeights) -> Result<Self, Error> {
+        let content = header(bytes)?;
+        if let (Some(expected), Some(found)) = (hash::of(bytes), hash::stated(bytes))
+            && expected != found
+        {
+            return Err(Error::Hash { expected, found });
+        }
+        let model = Self::layout(content)?;
+        check::model(model, coded)?;
         Ok(model)
     }
 
-    /// Checks the header and the layout alone. For tools that look at files which mean nothing to this version.
+    /// Checks the header and the layout alone, not the hash. For tools that look at files which mean nothing to this version.
     pub fn open_structure(bytes: &'a [u8]) -> Result<Self, Error> {
-        let head = bytes.get(..8).ok_or(Error::TooShort { found: bytes.len() })?;
-        let found: [u8; 4] = head.get(4..8).and_then(|id| id.try_into().ok()).unwrap_or_default();
-        if found != IDENTIFIER {
-            return Err(Error::Identifier { found });
-        }
+        Self::layout(header(bytes)?)
+    }
+
+    fn layout(bytes: &'a [u8]) -> Result<Self, Error> {
         let defect = |defect: Defect| defect.of(Owner::Model);
         let root = Table::root(bytes).map_err(defect)?;
         let found = root.scalar(layout::model::FORMAT_VERSION, 1_u16).map_err(defect)?;
@@ -50,11 +67,12 @@ impl<'a> ModelView<'a> {
     /// they are broken, accessors return errors, `None` or defaults.
     #[must_use]
     pub fn assume_checked(bytes: &'a [u8]) -> Self {
+        let bytes = signature::split(bytes).0;
         let root = Table::root(bytes).unwrap_or_else(|_| Table::empty(bytes));
         Self { bytes, root }
     }
 
-    /// The file.
+    /// The file, without a signature that it may have.
     #[must_use]
     pub fn bytes(&self) -> &'a [u8] {
         self.bytes
@@ -146,8 +164,8 @@ impl<'a> ModelView<'a> {
 
     /// Class names, in the order of the first output's last dimension.
     #[must_use]
-    pub fn labels(&self) -> Option<Strings<'a>> {
-        self.offsets(layout::model::LABELS).map(|labels| Strings(Some(labels)))
+    pub fn labels(&self) -> Option<Labels<'a>> {
+        self.root.string(layout::model::LABELS).ok().flatten().map(Labels)
     }
 
     /// How 8-bit pixels become the first input's reals, for callers of a model with an f32 input.
@@ -161,6 +179,10 @@ impl<'a> ModelView<'a> {
         })
     }
 
+    pub(super) fn root(&self) -> Table<'a> {
+        self.root
+    }
+
     fn offsets(&self, field: layout::Field) -> Option<Offsets<'a>> {
         self.root.offsets(field).ok().flatten()
     }
@@ -170,9 +192,11 @@ impl<'a> ModelView<'a> {
     }
 
     fn try_input(&self, index: usize) -> Option<Result<Value<'a>, Error>> {
+        use layout::value;
         let owner = Owner::Input(index);
         let table = self.offsets(layout::model::INPUTS)?.table(index)?;
-        Some(table.map_err(|d| d.of(owner)).and_then(|table| Value::read(table, owner)))
+        let fields = [value::SCALE, value::ZERO_POINT, value::DTYPE, value::SHAPE, value::NAME];
+        Some(table.map_err(|d| d.of(owner)).and_then(|table| Value::read(table, fields, owner)))
     }
 }
 
@@ -184,6 +208,17 @@ impl core::fmt::Debug for ModelView<'_> {
             .field("nodes", &self.n_nodes())
             .finish()
     }
+}
+
+/// The content of a file that begins as a model does.
+fn header(bytes: &[u8]) -> Result<&[u8], Error> {
+    let content = signature::split(bytes).0;
+    let too_short = Error::TooShort { expected: hash::PLACE.end, found: content.len() };
+    let found = content.get(4..8).and_then(|id| id.try_into().ok()).ok_or(too_short)?;
+    if found != IDENTIFIER {
+        return Err(Error::Identifier { found });
+    }
+    if content.len() < hash::PLACE.end { Err(too_short) } else { Ok(content) }
 }
 
 /// `(pixel - mean[c]) / std[c]`; one number for all channels, or one a channel. Never applied by the runtime.
@@ -209,20 +244,21 @@ pub struct Value<'a> {
 }
 
 impl<'a> Value<'a> {
-    pub(super) fn read(table: Table<'a>, owner: Owner) -> Result<Self, Error> {
-        use layout::value as fields;
+    /// What a table states; the fields are those of scale, zero point, type, shape and name.
+    fn read(table: Table<'a>, fields: [layout::Field; 5], owner: Owner) -> Result<Self, Error> {
+        let [scale_field, zero_point, dtype, shape, name] = fields;
         let defect = |defect: Defect| defect.of(owner);
-        let dtype = match table.scalar(fields::DTYPE, 0).map_err(defect)? {
+        let dtype = match table.scalar(dtype, 0).map_err(defect)? {
             0 => None,
             found => {
-                let place = owner.field(fields::DTYPE.name);
+                let place = owner.field(dtype.name);
                 Some(DataType::from_code(found).ok_or(Error::UnknownCode { place, found })?)
             }
         };
-        let shape = table.numbers(fields::SHAPE).map_err(defect)?;
-        let scale = table.scalar(fields::SCALE, 0.0_f32).map_err(defect)?;
-        let zero_point = table.scalar(fields::ZERO_POINT, 0_i16).map_err(defect)?;
-        let place = owner.field(fields::SCALE.name);
+        let dims = table.numbers(shape).map_err(defect)?;
+        let scale = table.scalar(scale_field, 0.0_f32).map_err(defect)?;
+        let zero_point = table.scalar(zero_point, 0_i16).map_err(defect)?;
+        let place = owner.field(scale_field.name);
         let quantization = if scale == 0.0 && zero_point == 0 {
             None
         } else {
@@ -230,21 +266,33 @@ impl<'a> Value<'a> {
             Some(QuantParams { scale, zero_point: i32::from(zero_point) })
         };
         Ok(Self {
-            name: table.string(fields::NAME).map_err(defect)?,
-            shape: shape.map(|dims| read_shape(dims, owner, fields::SHAPE)).transpose()?,
+            name: table.string(name).map_err(defect)?,
+            shape: dims.map(|dims| read_shape(dims, owner, shape)).transpose()?,
             dtype,
             quantization,
         })
     }
 
-    /// The whole type, or the name of what is not stated.
+    /// The whole type, or the name of what is not stated. A type that is not stated is i8 beside a scale and f32 beside none.
     pub(super) fn complete(&self) -> Result<TensorType, &'static str> {
         let shape = self.shape.ok_or(layout::value::SHAPE.name)?;
-        let dtype = self.dtype.ok_or(layout::value::DTYPE.name)?;
+        let usual = if self.quantization.is_some() { DataType::I8 } else { DataType::F32 };
+        let dtype = self.dtype.unwrap_or(usual);
         if dtype.integer_range().is_some() && self.quantization.is_none() {
             return Err(layout::value::SCALE.name);
         }
         Ok(TensorType { shape, dtype, quantization: self.quantization })
+    }
+}
+
+/// Class names, one a line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Labels<'a>(&'a str);
+
+impl<'a> Labels<'a> {
+    /// The class names, in the order of the first output's last dimension.
+    pub fn iter(self) -> impl Iterator<Item = &'a str> + Clone {
+        self.0.split('\n')
     }
 }
 
@@ -257,16 +305,13 @@ pub(super) fn not_positive(place: crate::error::Place, index: usize, found: f32)
     Error::Number { place, index, expected: "finite and positive", found }
 }
 
-/// Dimensions that a tensor can have: at most [`MAX_RANK`], none 0, a product that a u32 holds.
-pub(super) fn read_shape(
-    dims: Numbers<'_, u32>,
-    owner: Owner,
-    field: layout::Field,
-) -> Result<Shape, Error> {
+/// Dimensions that a value can have: at most [`MAX_RANK`] with the batch, which the file leaves out and which is written 1; none
+/// 0; a product that a u32 holds.
+fn read_shape(dims: Numbers<'_, u32>, owner: Owner, field: layout::Field) -> Result<Shape, Error> {
     let place = owner.field(field.name);
-    let shape = Shape::from_dims(dims.iter()).ok_or(Error::Count {
+    let shape = Shape::from_dims(core::iter::once(1).chain(dims.iter())).ok_or(Error::Count {
         place,
-        expected: MAX_RANK,
+        expected: MAX_RANK.saturating_sub(1),
         found: dims.len(),
     })?;
     if shape.dims().contains(&0) {
@@ -286,7 +331,23 @@ pub struct Node<'a> {
     id: usize,
 }
 
+/// Where in the file two fields of a node's weights lie.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct WeightsPlaces {
+    /// The offset of `values`.
+    pub(crate) values: usize,
+    /// The code of `packing`.
+    pub(crate) packing: usize,
+}
+
 impl<'a> Node<'a> {
+    /// `None` where it has no weights or one of the fields is left out.
+    pub(crate) fn weights_places(&self) -> Option<WeightsPlaces> {
+        use layout::weights::{PACKING, VALUES};
+        let table = self.table.table(layout::node::WEIGHTS).ok().flatten()?;
+        Some(WeightsPlaces { values: table.place(VALUES)?, packing: table.place(PACKING)? })
+    }
+
     /// Its index among the nodes.
     #[must_use]
     pub fn index(&self) -> usize {
@@ -299,24 +360,20 @@ impl<'a> Node<'a> {
         u16::try_from(self.id).unwrap_or(u16::MAX)
     }
 
-    /// Its name.
+    /// The name of what it does, in errors and listings; `node` where this version does not know it.
     #[must_use]
-    pub fn name(&self) -> Option<&'a str> {
-        self.table.string(layout::node::NAME).ok().flatten()
+    pub fn op_name(&self) -> &'static str {
+        self.table.scalar(layout::node::OP, 0).map_or("node", Op::name_of)
     }
 
-    /// What it does.
-    pub fn op(&self) -> Result<Op<'a>, Error> {
-        let unnamed = Owner::Node(self.index, "node");
-        let union = self.table.union(layout::node::OP).map_err(|d| d.of(unnamed))?;
-        let place = unnamed.field(layout::node::OP.name);
-        Op::read(union.ok_or(Error::Missing { place })?, self.index)
+    /// What it does to an input of this shape, the batch written 1.
+    pub fn op(&self, input: Shape) -> Result<Op<'a>, Error> {
+        Op::read(self.table, self.index, input)
     }
 
     /// Its name in errors: index and op.
     pub(super) fn owner(&self) -> Owner {
-        let union = self.table.union(layout::node::OP).ok().flatten();
-        Owner::Node(self.index, union.map_or("node", |union| Op::name_of(union.code)))
+        Owner::Node(self.index, self.op_name())
     }
 
     /// The values that it reads; where the file states none, the one just before its own.
@@ -332,13 +389,13 @@ impl<'a> Node<'a> {
 
     /// What the file states about the value that it yields.
     #[must_use]
-    pub fn value(&self) -> Option<Value<'a>> {
-        self.try_value(self.owner()).ok().flatten()
+    pub fn value(&self) -> Value<'a> {
+        self.try_value(self.owner()).unwrap_or_default()
     }
 
-    pub(super) fn try_value(&self, owner: Owner) -> Result<Option<Value<'a>>, Error> {
-        let table = self.table.table(layout::node::VALUE).map_err(|d| d.of(owner))?;
-        table.map(|table| Value::read(table, owner)).transpose()
+    pub(super) fn try_value(&self, owner: Owner) -> Result<Value<'a>, Error> {
+        use layout::node::{DTYPE, NAME, SCALE, SHAPE, ZERO_POINT};
+        Value::read(self.table, [SCALE, ZERO_POINT, DTYPE, SHAPE, NAME], owner)
     }
 }
 

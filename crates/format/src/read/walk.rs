@@ -61,15 +61,15 @@ impl<'a> Walk<'a> {
     }
 
     fn step(&mut self, node: Node<'a>) -> Result<Step<'a>, Error> {
-        let op = node.op()?;
-        let owner = Owner::Node(node.index(), op.name());
+        let owner = node.owner();
         let mut inputs = node.inputs();
         let (Some(id), None) = (inputs.next(), inputs.next()) else {
             let found = node.inputs().len();
             return Err(Error::Count { place: owner.field("inputs"), expected: 1, found });
         };
         let input = Operand { id, ty: self.type_of(id, node.output(), owner)? };
-        let stated = node.try_value(owner)?.unwrap_or_default();
+        let op = node.op(input.ty.shape)?;
+        let stated = node.try_value(owner)?;
         let output = Operand { id: node.output(), ty: infer_output(&op, input.ty, stated, owner)? };
         self.last = Some(output.ty);
         Ok(Step { index: node.index(), node, op, input, output })
@@ -123,7 +123,7 @@ impl ModelView<'_> {
         let Some(node) = id.checked_sub(self.n_inputs()) else { return self.input_type(id) };
         let out_of_range = Error::ValueId { place, limit: self.n_values(), found: id };
         let node = self.node(node).ok_or(out_of_range)?;
-        let value = node.try_value(node.owner())?.unwrap_or_default();
+        let value = node.try_value(node.owner())?;
         value.complete().map_err(|field| Error::NotStated { place, value: id, field })
     }
 }
@@ -140,11 +140,7 @@ fn infer_output(
     if let Some(found) = stated.shape
         && found != shape
     {
-        return Err(Error::ShapeMismatch {
-            place: owner.field("value.shape"),
-            expected: shape,
-            found,
-        });
+        return Err(Error::ShapeMismatch { place: owner.field("shape"), expected: shape, found });
     }
     let integers = "i8 or u8";
     let (dtype, quantization) = match op {
@@ -162,13 +158,9 @@ fn infer_output(
                     )?;
                     stated_integers(stated, &[DataType::I8], "i8", owner)?
                 }
-                DataType::F32 => {
+                _ => {
                     expect_type(input.dtype, &[DataType::F32], "f32", owner, "inputs")?;
                     (DataType::F32, None)
-                }
-                found => {
-                    let place = owner.field("weights.dtype");
-                    return Err(Error::ElementType { place, expected: "f32 or i8", found });
                 }
             }
         }
@@ -222,16 +214,19 @@ fn stated_integers(
     names: &'static str,
     owner: Owner,
 ) -> Result<(DataType, Option<QuantParams>), Error> {
-    let missing = |field| Error::Missing { place: owner.field(field) };
-    let dtype = stated.dtype.ok_or(missing("value.dtype"))?;
-    expect_type(dtype, expected, names, owner, "value.dtype")?;
-    let quantization = stated.quantization.ok_or(missing("value.scale"))?;
+    let dtype = stated.dtype.unwrap_or(DataType::I8);
+    expect_type(dtype, expected, names, owner, "dtype")?;
+    let missing = Error::Missing { place: owner.field("scale") };
+    let quantization = stated.quantization.ok_or(missing)?;
     Ok((dtype, Some(quantization)))
 }
 
-/// Whether what is stated of a result is what was inferred.
+/// Whether what is stated of a result is what was inferred. A value whose shape is stated may be read on its own, by nodes other
+/// than the next: it must state all.
 fn agree(output: TensorType, stated: Value<'_>, owner: Owner) -> Result<(), Error> {
-    if let Some(found) = stated.dtype
+    let whole = stated.shape.map(|_| stated.complete());
+    let whole = whole.transpose().map_err(|field| Error::Missing { place: owner.field(field) })?;
+    if let Some(found) = stated.dtype.or(whole.map(|whole| whole.dtype))
         && found != output.dtype
     {
         let expected = match output.dtype {
@@ -241,14 +236,14 @@ fn agree(output: TensorType, stated: Value<'_>, owner: Owner) -> Result<(), Erro
             DataType::I16 => "i16",
             DataType::I32 => "i32",
         };
-        return Err(Error::ElementType { place: owner.field("value.dtype"), expected, found });
+        return Err(Error::ElementType { place: owner.field("dtype"), expected, found });
     }
     if stated.quantization.is_some() && stated.quantization != output.quantization {
         let expected = match output.dtype {
             DataType::F32 => "none, since the value is f32",
             _ => "that of the input, which this op hands on",
         };
-        return Err(Error::Quantization { place: owner.field("value.scale"), expected });
+        return Err(Error::Quantization { place: owner.field("scale"), expected });
     }
     Ok(())
 }
@@ -256,15 +251,15 @@ fn agree(output: TensorType, stated: Value<'_>, owner: Owner) -> Result<(), Erro
 /// Whether an activation may be of this type.
 pub(super) fn check_type(ty: TensorType, owner: Owner) -> Result<(), Error> {
     let activations = [DataType::F32, DataType::I8, DataType::U8];
-    expect_type(ty.dtype, &activations, "f32, i8 or u8", owner, "value.dtype")?;
+    expect_type(ty.dtype, &activations, "f32, i8 or u8", owner, "dtype")?;
     match (ty.dtype.integer_range(), ty.quantization) {
         (None, Some(_)) => Err(Error::Quantization {
-            place: owner.field("value.scale"),
+            place: owner.field("scale"),
             expected: "none, since the value is f32",
         }),
         (Some(range), Some(params)) if !params.is_valid(range.0, range.1) => {
             Err(Error::ZeroPoint {
-                place: owner.field("value.zero_point"),
+                place: owner.field("zero_point"),
                 expected: range,
                 found: params.zero_point,
             })

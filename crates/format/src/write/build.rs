@@ -1,24 +1,25 @@
 //! From the owned structs to bytes, over flatc's generated builders. Fields that have their default or can be inferred by
-//! every reader (a bias's shape, flattening, a pool's stride) are left out.
+//! every reader (shapes of weights, usual windows and types, flattening) are left out.
 
 #![forbid(unsafe_code)]
 
-use super::constant::{Constant, ConstantData, PackedBytes, PackingChoice};
+use super::constant::{Constant, ConstantData};
 use super::generated::penjing as fb;
-use super::{
-    Conv2d, DepthwiseConv2d, FullyConnected, MaxPool2d, Model, Node, Normalization, Op, Value,
-    WriteError,
-};
-use crate::attributes::{ChannelAxis, ReshapeTarget};
+use super::pack::{PackingChoice, pack};
+use super::{Model, Node, Normalization, Op, Value, WriteError};
+use crate::attributes::{Activation, ChannelAxis, Padding, ReshapeTarget};
+use crate::dtype::DataType;
+use crate::error::{Error, Owner};
+use crate::infer::{self, ShapeError};
 use crate::read::ModelView;
-use flatbuffers::{FlatBufferBuilder, UnionWIPOffset, WIPOffset};
+use crate::shape::Shape;
+use crate::{ExpandError, IDENTIFIER, expand, hash};
+use flatbuffers::{FlatBufferBuilder, Vector, WIPOffset};
 use std::format;
-use std::string::String;
 use std::vec::Vec;
 
 type Built<T> = Result<WIPOffset<T>, WriteError>;
-/// A union's code and value.
-type BuiltOp = Result<(fb::Op, WIPOffset<UnionWIPOffset>), WriteError>;
+type Maybe<T> = Result<Option<WIPOffset<T>>, WriteError>;
 
 impl Model {
     /// The file. The same model gives the same bytes; what is returned passes [`ModelView::open`].
@@ -26,10 +27,57 @@ impl Model {
         let mut builder = Builder { fbb: FlatBufferBuilder::new(), packing };
         let root = builder.model(self)?;
         fb::finish_model_buffer(&mut builder.fbb, root);
-        let bytes = builder.fbb.finished_data().to_vec();
-        ModelView::open(&bytes)?;
+        let bytes = with_hash(builder.fbb.finished_data());
+        self.check_shapes(ModelView::open_coded(&bytes)?)?;
+        match expand(&bytes, u64::MAX) {
+            Ok(_) => {}
+            Err(ExpandError::Format(error)) => return Err(error.into()),
+            // Of no limit there is nothing above.
+            Err(ExpandError::TooLarge { needed, limit }) => {
+                let place = "weights, decoded".into();
+                let number = |bytes| i64::try_from(bytes).unwrap_or(i64::MAX);
+                let (limit, found) = (number(limit), number(needed));
+                return Err(WriteError::TooLarge { place, limit, found });
+            }
+        }
         Ok(bytes)
     }
+
+    /// A file states neither the shapes of weights nor the batch: whether a reader infers what was given.
+    fn check_shapes(&self, view: ModelView<'_>) -> Result<(), WriteError> {
+        for (step, node) in view.walk().zip(&self.nodes) {
+            let step = step?;
+            if let Op::Reshape(op) = &node.op {
+                let place = Owner::Node(step.index, step.op.name()).field("target");
+                let (found, input) = (step.output.ty.shape, step.input.ty.shape);
+                let expected = infer::reshape(input, op.target)
+                    .map_err(|source| Error::Shape { place, source })?;
+                if expected != found {
+                    return Err(Error::ShapeMismatch { place, expected, found }.into());
+                }
+            }
+            let given = node.op.weights().map(|(weights, ..)| weights.shape);
+            if let (Some((read, _)), Some(found)) = (step.op.constants(), given)
+                && read.shape != found
+            {
+                let (node, expected) = (step.index, read.shape);
+                return Err(WriteError::WeightsShape { node, expected, found });
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The file of a flatbuffer: eight bytes of hash after the identifier. Offsets inside are relative and stay as they are.
+fn with_hash(flatbuffer: &[u8]) -> Vec<u8> {
+    let (head, rest) = flatbuffer.split_first_chunk().unwrap_or((&[0; 4], &[]));
+    let root = u32::from_le_bytes(*head).saturating_add(8);
+    let mut file = root.to_le_bytes().to_vec();
+    file.extend(IDENTIFIER);
+    file.extend([0; 8]);
+    file.extend(rest.get(4..).unwrap_or_default());
+    hash::stamp(&mut file);
+    file
 }
 
 struct Builder {
@@ -42,15 +90,46 @@ fn filled<T>(items: &[T]) -> Option<&[T]> {
     (!items.is_empty()).then_some(items)
 }
 
+/// What a value states as numbers: scale, zero point, type's code.
+fn numbers(
+    value: &Value,
+    owner: Owner,
+    place: &str,
+) -> Result<(f32, i16, fb::DataType), WriteError> {
+    let (scale, zero_point) =
+        value.quantization.map_or((0.0, 0), |params| (params.scale, params.zero_point));
+    // 0 would mean to a reader that there is none.
+    if let (Some(_), found @ 0.0) = (value.quantization, scale) {
+        let (place, expected) = (owner.field("scale"), "finite and positive");
+        return Err(Error::Number { place, index: 0, expected, found }.into());
+    }
+    // So would its code, of a type that activations do not have.
+    if let Some(found) = value.dtype.filter(|dtype| dtype.code() == 0) {
+        let (place, expected) = (owner.field("dtype"), "f32, i8 or u8");
+        return Err(Error::ElementType { place, expected, found }.into());
+    }
+    let zero_point = i16::try_from(zero_point).map_err(|_| WriteError::TooLarge {
+        place: format!("{place}, zero_point"),
+        limit: i16::MAX.into(),
+        found: zero_point.into(),
+    })?;
+    let usual = if value.quantization.is_some() { DataType::I8 } else { DataType::F32 };
+    let stated = value.dtype.filter(|&dtype| dtype != usual);
+    Ok((scale, zero_point, fb::DataType(stated.map_or(0, DataType::code))))
+}
+
 impl Builder {
     fn model(&mut self, model: &Model) -> Built<fb::Model<'static>> {
         let nodes = model.nodes.iter().enumerate().map(|(index, node)| self.node(index, node));
         let nodes = nodes.collect::<Result<Vec<_>, _>>()?;
         let inputs = model.inputs.iter().enumerate();
-        let inputs = inputs
-            .map(|(index, value)| self.value(value, &format!("input {index}")))
-            .collect::<Result<Vec<_>, _>>()?;
-        let labels: Vec<_> = model.labels.iter().map(|label| self.string(label)).collect();
+        let inputs =
+            inputs.map(|(index, value)| self.input(index, value)).collect::<Result<Vec<_>, _>>()?;
+        if let Some(index) = model.labels.iter().position(|label| label.contains('\n')) {
+            return Err(WriteError::Label { index });
+        }
+        let labels = model.labels.join("\n");
+        let labels = (!model.labels.is_empty()).then(|| self.fbb.create_string(&labels));
         let normalization = model.normalization.as_ref().map(|n| self.normalization(n));
         let fbb = &mut self.fbb;
         let args = fb::ModelArgs {
@@ -59,15 +138,10 @@ impl Builder {
             inputs: Some(fbb.create_vector(&inputs)),
             nodes: Some(fbb.create_vector(&nodes)),
             outputs: filled(&model.outputs).map(|outputs| fbb.create_vector(outputs)),
-            labels: filled(&labels).map(|labels| fbb.create_vector(labels)),
+            labels,
             normalization,
         };
         Ok(fb::Model::create(fbb, &args))
-    }
-
-    fn string(&mut self, string: &str) -> WIPOffset<&'static str> {
-        let offset = self.fbb.create_string(string);
-        WIPOffset::new(offset.value())
     }
 
     fn normalization(&mut self, n: &Normalization) -> WIPOffset<fb::Normalization<'static>> {
@@ -78,208 +152,215 @@ impl Builder {
         fb::Normalization::create(&mut self.fbb, &args)
     }
 
-    fn value(&mut self, value: &Value, owner: &str) -> Built<fb::Value<'static>> {
-        let (scale, zero_point) =
-            value.quantization.map_or((0.0, 0), |params| (params.scale, params.zero_point));
-        let zero_point = i16::try_from(zero_point).map_err(|_| WriteError::TooLarge {
-            place: format!("{owner}, value.zero_point"),
-            limit: i16::MAX.into(),
-            found: zero_point.into(),
-        })?;
-        let args = fb::ValueArgs {
-            scale,
-            zero_point,
-            dtype: fb::DataType(value.dtype.map_or(0, |dtype| dtype.code())),
-            shape: value.shape.map(|shape| self.fbb.create_vector(shape.dims())),
-            name: value.name.as_ref().map(|name| self.fbb.create_string(name)),
-        };
+    /// Dimensions without the batch.
+    fn shape(&mut self, shape: Option<Shape>, place: &str) -> Maybe<Vector<'static, u32>> {
+        let Some(found) = shape else { return Ok(None) };
+        match found.dims() {
+            [1, sample @ ..] => {
+                let offset = self.fbb.create_vector(sample);
+                Ok(Some(WIPOffset::new(offset.value())))
+            }
+            _ => Err(WriteError::Batch { place: format!("{place}, shape"), found }),
+        }
+    }
+
+    fn input(&mut self, index: usize, value: &Value) -> Built<fb::Value<'static>> {
+        let place = format!("input {index}");
+        let (scale, zero_point, dtype) = numbers(value, Owner::Input(index), &place)?;
+        let shape = self.shape(value.shape, &place)?;
+        let name = value.name.as_ref().map(|name| self.fbb.create_string(name));
+        let args = fb::ValueArgs { scale, zero_point, dtype, shape, name };
         Ok(fb::Value::create(&mut self.fbb, &args))
     }
 
     fn node(&mut self, index: usize, node: &Node) -> Built<fb::Node<'static>> {
-        let (op_type, op) = self.op(index, &node.op)?;
-        let stated = node.value.as_ref().filter(|value| **value != Value::default());
-        let value = stated.map(|value| self.value(value, &format!("node {index}"))).transpose()?;
+        let place = format!("node {index}");
+        let value = node.value.clone().unwrap_or_default();
+        let (scale, zero_point, dtype) = numbers(&value, Owner::Node(index, "node"), &place)?;
+        let (weights, bias, activation) = match node.op.weights() {
+            None => (None, None, Activation::None),
+            Some((weights, bias, activation)) => {
+                let axis = node.op.channel_axis();
+                let bias = bias.map(|bias| self.bias(index, bias, weights, axis)).transpose()?;
+                (Some(self.weights(index, weights, axis)?), bias, activation)
+            }
+        };
         let args = fb::NodeArgs {
-            op_type,
-            op: Some(op),
-            value,
+            op: node.op.code(),
+            scale,
+            zero_point,
+            weights,
+            bias,
+            name: value.name.as_ref().map(|name| self.fbb.create_string(name)),
+            activation: fb::Activation(activation.code()),
+            window: self.window(index, &node.op)?,
+            dtype,
+            shape: self.shape(value.shape, &place)?,
             inputs: filled(&node.inputs).map(|inputs| self.fbb.create_vector(inputs)),
-            name: node.name.as_ref().map(|name| self.fbb.create_string(name)),
+            target: self.target(&node.op),
         };
         Ok(fb::Node::create(&mut self.fbb, &args))
     }
 
-    fn op(&mut self, index: usize, op: &Op) -> BuiltOp {
-        match op {
-            Op::Conv2d(op) => self.conv_2d(index, op),
-            Op::DepthwiseConv2d(op) => self.depthwise_conv_2d(index, op),
-            Op::MaxPool2d(op) => self.max_pool_2d(index, op),
-            Op::FullyConnected(op) => self.fully_connected(index, op),
-            Op::Reshape(op) => {
-                let stated = (op.target != ReshapeTarget::FLATTEN).then_some(op.target);
-                let shape = stated.map(|target| self.fbb.create_vector(target.dims()));
-                let op = fb::Reshape::create(&mut self.fbb, &fb::ReshapeArgs { shape });
-                Ok((fb::Op::Reshape, op.as_union_value()))
+    fn target(&mut self, op: &Op) -> Option<WIPOffset<Vector<'static, i32>>> {
+        let Op::Reshape(op) = op else { return None };
+        // Another target means something else than what is written then, which is checked.
+        let [1, dims @ ..] = op.target.dims() else { return None };
+        let stated = op.target != ReshapeTarget::FLATTEN;
+        stated.then(|| WIPOffset::new(self.fbb.create_vector(dims).value()))
+    }
+
+    fn window(&mut self, node: usize, op: &Op) -> Maybe<fb::Window<'static>> {
+        let (size, usual_size, stride, usual_stride, padding, dilation) = match op {
+            Op::Conv2d(op) => {
+                let [_, h, w, _] = kernel(node, op.weights.shape)?;
+                ([h, w], [3; 2], op.stride, [1; 2], op.padding, op.dilation)
             }
-            Op::Quantize => {
-                let op = fb::Quantize::create(&mut self.fbb, &fb::QuantizeArgs {});
-                Ok((fb::Op::Quantize, op.as_union_value()))
+            Op::DepthwiseConv2d(op) => {
+                let [_, h, w, _] = kernel(node, op.weights.shape)?;
+                ([h, w], [3; 2], op.stride, [1; 2], op.padding, op.dilation)
             }
-            Op::Dequantize => {
-                let op = fb::Dequantize::create(&mut self.fbb, &fb::DequantizeArgs {});
-                Ok((fb::Op::Dequantize, op.as_union_value()))
+            Op::MaxPool2d(op) => (op.window, [2; 2], op.stride, op.window, op.padding, [1; 2]),
+            _ => return Ok(None),
+        };
+        // 0 would mean the usual one to a reader.
+        for (numbers, field) in [(size, "window.size"), (stride, "window.stride")] {
+            if numbers.contains(&0) {
+                return Err(WriteError::Zero { node, field });
             }
         }
-    }
-
-    fn conv_2d(&mut self, node: usize, op: &Conv2d) -> BuiltOp {
+        let Padding { top, bottom, left, right } = padding;
+        let usual = [[0; 2], [0; 2], [0; 2], [0; 2], [1; 2]];
+        let stated = [
+            if size == usual_size { [0; 2] } else { size },
+            if stride == usual_stride { [0; 2] } else { stride },
+            [top, bottom],
+            [left, right],
+            dilation,
+        ];
+        if stated == usual {
+            return Ok(None);
+        }
         let short = |value, field| short(value, node, field);
-        let args = fb::Conv2dArgs {
-            weights: Some(self.constant(node, "weights", &op.weights)?),
-            bias: self.bias(node, op.bias.as_ref(), &op.weights, ChannelAxis::First)?,
-            activation: fb::Activation(op.activation.code()),
-            stride_h: short(op.stride[0], "stride_h")?,
-            stride_w: short(op.stride[1], "stride_w")?,
-            pad_top: short(op.padding.top, "pad_top")?,
-            pad_bottom: short(op.padding.bottom, "pad_bottom")?,
-            pad_left: short(op.padding.left, "pad_left")?,
-            pad_right: short(op.padding.right, "pad_right")?,
-            dilation_h: short(op.dilation[0], "dilation_h")?,
-            dilation_w: short(op.dilation[1], "dilation_w")?,
+        let args = fb::WindowArgs {
+            size_h: short(stated[0][0], "window.size_h")?,
+            size_w: short(stated[0][1], "window.size_w")?,
+            stride_h: short(stated[1][0], "window.stride_h")?,
+            stride_w: short(stated[1][1], "window.stride_w")?,
+            pad_top: short(top, "window.pad_top")?,
+            pad_bottom: short(bottom, "window.pad_bottom")?,
+            pad_left: short(left, "window.pad_left")?,
+            pad_right: short(right, "window.pad_right")?,
+            dilation_h: short(dilation[0], "window.dilation_h")?,
+            dilation_w: short(dilation[1], "window.dilation_w")?,
         };
-        let op = fb::Conv2d::create(&mut self.fbb, &args);
-        Ok((fb::Op::Conv2d, op.as_union_value()))
+        Ok(Some(fb::Window::create(&mut self.fbb, &args)))
     }
 
-    fn depthwise_conv_2d(&mut self, node: usize, op: &DepthwiseConv2d) -> BuiltOp {
-        let short = |value, field| short(value, node, field);
-        let args = fb::DepthwiseConv2dArgs {
-            weights: Some(self.constant(node, "weights", &op.weights)?),
-            bias: self.bias(node, op.bias.as_ref(), &op.weights, ChannelAxis::Last)?,
-            activation: fb::Activation(op.activation.code()),
-            stride_h: short(op.stride[0], "stride_h")?,
-            stride_w: short(op.stride[1], "stride_w")?,
-            pad_top: short(op.padding.top, "pad_top")?,
-            pad_bottom: short(op.padding.bottom, "pad_bottom")?,
-            pad_left: short(op.padding.left, "pad_left")?,
-            pad_right: short(op.padding.right, "pad_right")?,
-            dilation_h: short(op.dilation[0], "dilation_h")?,
-            dilation_w: short(op.dilation[1], "dilation_w")?,
-        };
-        let op = fb::DepthwiseConv2d::create(&mut self.fbb, &args);
-        Ok((fb::Op::DepthwiseConv2d, op.as_union_value()))
-    }
-
-    fn max_pool_2d(&mut self, node: usize, op: &MaxPool2d) -> BuiltOp {
-        let short = |value, field| short(value, node, field);
-        let stride = |axis: usize| {
-            if op.stride[axis] == op.window[axis] { 0 } else { op.stride[axis] }
-        };
-        let args = fb::MaxPool2dArgs {
-            window_h: short(op.window[0], "window_h")?,
-            window_w: short(op.window[1], "window_w")?,
-            stride_h: short(stride(0), "stride_h")?,
-            stride_w: short(stride(1), "stride_w")?,
-            pad_top: short(op.padding.top, "pad_top")?,
-            pad_bottom: short(op.padding.bottom, "pad_bottom")?,
-            pad_left: short(op.padding.left, "pad_left")?,
-            pad_right: short(op.padding.right, "pad_right")?,
-        };
-        let op = fb::MaxPool2d::create(&mut self.fbb, &args);
-        Ok((fb::Op::MaxPool2d, op.as_union_value()))
-    }
-
-    fn fully_connected(&mut self, node: usize, op: &FullyConnected) -> BuiltOp {
-        let args = fb::FullyConnectedArgs {
-            weights: Some(self.constant(node, "weights", &op.weights)?),
-            bias: self.bias(node, op.bias.as_ref(), &op.weights, ChannelAxis::First)?,
-            activation: fb::Activation(op.activation.code()),
-        };
-        let op = fb::FullyConnected::create(&mut self.fbb, &args);
-        Ok((fb::Op::FullyConnected, op.as_union_value()))
-    }
-
-    /// A bias, without its shape where it is one element an output channel of the weights.
     fn bias(
         &mut self,
         node: usize,
-        bias: Option<&Constant>,
+        bias: &Constant,
         weights: &Constant,
         axis: ChannelAxis,
-    ) -> Result<Option<WIPOffset<fb::Constant<'static>>>, WriteError> {
-        let Some(bias) = bias else { return Ok(None) };
-        let inferred = axis.channels(weights.shape).map(|channels| [channels].into());
-        let shape =
-            (Some(bias.shape) != inferred).then(|| self.fbb.create_vector(bias.shape.dims()));
-        self.constant_with(node, "bias", bias, shape).map(Some)
-    }
-
-    fn constant(
-        &mut self,
-        node: usize,
-        field: &'static str,
-        constant: &Constant,
-    ) -> Built<fb::Constant<'static>> {
-        let shape = self.fbb.create_vector(constant.shape.dims());
-        self.constant_with(node, field, constant, Some(shape))
-    }
-
-    fn constant_with<'f>(
-        &mut self,
-        node: usize,
-        field: &'static str,
-        constant: &Constant,
-        shape: Option<WIPOffset<flatbuffers::Vector<'f, u32>>>,
-    ) -> Built<fb::Constant<'static>> {
-        check_data(node, field, constant)?;
-        let scale = filled(&constant.scales).map(|scales| self.fbb.create_vector(scales));
-        let (packing_type, packing) = self.packing(constant.data.pack(self.packing));
-        let args = fb::ConstantArgs {
-            packing_type,
-            packing: Some(packing),
-            dtype: fb::DataType(constant.data.dtype().code()),
-            scale,
-            shape,
+    ) -> Built<Vector<'static, u8>> {
+        check_data(node, "bias", bias)?;
+        let channels = axis.channels(weights.shape).and_then(|channels| channels.try_into().ok());
+        if let (Some(expected), found) = (channels, bias.data.len())
+            && expected != found
+        {
+            return Err(WriteError::DataLength { node, field: "bias", expected, found });
+        }
+        let expected = match weights.data.dtype() {
+            DataType::F32 => "f32",
+            _ => "i8, i16 or i32",
         };
-        let offset = fb::Constant::create(&mut self.fbb, &args);
+        let found = bias.data.dtype();
+        if (found == DataType::F32) != (expected == "f32") {
+            return Err(WriteError::ElementType { node, field: "bias", expected, found });
+        }
+        let bytes = self.fbb.create_vector(&bias.data.to_le_bytes());
+        Ok(WIPOffset::new(bytes.value()))
+    }
+
+    fn weights(
+        &mut self,
+        node: usize,
+        weights: &Constant,
+        axis: ChannelAxis,
+    ) -> Built<fb::Weights<'static>> {
+        check_data(node, "weights", weights)?;
+        let found = weights.data.dtype();
+        if !matches!(found, DataType::F32 | DataType::I8) {
+            let (field, expected) = ("weights", "f32 or i8");
+            return Err(WriteError::ElementType { node, field, expected, found });
+        }
+        let choice = weights.packing.unwrap_or(self.packing);
+        let packed = pack(weights, axis, choice)
+            .ok_or(WriteError::Packing { node, packing: choice.name() })?;
+        let fbb = &mut self.fbb;
+        let args = fb::WeightsArgs {
+            values: Some(fbb.create_vector(&packed.values)),
+            scale: filled(&weights.scales).map(|scales| fbb.create_vector(scales)),
+            out_channels: axis.channels(weights.shape).unwrap_or(0),
+            packing: packed.packing,
+            index: filled(&packed.index).map(|index| fbb.create_vector(index)),
+            value_bits: packed.value_bits,
+            group: packed.group,
+            gap_bits: packed.gap_bits,
+            kept: packed.kept,
+            no_zero: packed.no_zero,
+            period: packed.period,
+            stored: packed.stored,
+        };
+        let offset = fb::Weights::create(fbb, &args);
         Ok(WIPOffset::new(offset.value()))
     }
+}
 
-    fn packing(&mut self, packed: PackedBytes) -> (fb::Packing, WIPOffset<UnionWIPOffset>) {
-        let fbb = &mut self.fbb;
-        match packed {
-            PackedBytes::Dense { data } => {
-                let data = Some(fbb.create_vector(&data));
-                let table = fb::Dense::create(fbb, &fb::DenseArgs { data });
-                (fb::Packing::Dense, table.as_union_value())
-            }
-            PackedBytes::Bitmap { mask, values } => {
-                let mask = Some(fbb.create_vector(&mask));
-                let values = Some(fbb.create_vector(&values));
-                let table = fb::Bitmap::create(fbb, &fb::BitmapArgs { mask, values });
-                (fb::Packing::Bitmap, table.as_union_value())
-            }
-            PackedBytes::Gaps { bits, codes, values } => {
-                let codes = Some(fbb.create_vector(&codes));
-                let values = Some(fbb.create_vector(&values));
-                let table = fb::Gaps::create(fbb, &fb::GapsArgs { codes, values, bits });
-                (fb::Packing::Gaps, table.as_union_value())
-            }
+impl Op {
+    fn code(&self) -> fb::Op {
+        match self {
+            Op::Conv2d(_) => fb::Op::Conv2d,
+            Op::MaxPool2d(_) => fb::Op::MaxPool2d,
+            Op::FullyConnected(_) => fb::Op::FullyConnected,
+            Op::Reshape(_) => fb::Op::Reshape,
+            Op::Quantize => fb::Op::Quantize,
+            Op::Dequantize => fb::Op::Dequantize,
+            Op::DepthwiseConv2d(_) => fb::Op::DepthwiseConv2d,
         }
     }
+
+    /// Weights, bias and activation, of ops that have them.
+    fn weights(&self) -> Option<(&Constant, Option<&Constant>, Activation)> {
+        match self {
+            Op::Conv2d(op) => Some((&op.weights, op.bias.as_ref(), op.activation)),
+            Op::DepthwiseConv2d(op) => Some((&op.weights, op.bias.as_ref(), op.activation)),
+            Op::FullyConnected(op) => Some((&op.weights, op.bias.as_ref(), op.activation)),
+            Op::MaxPool2d(_) | Op::Reshape(_) | Op::Quantize | Op::Dequantize => None,
+        }
+    }
+
+    fn channel_axis(&self) -> ChannelAxis {
+        match self {
+            Op::DepthwiseConv2d(_) => ChannelAxis::Last,
+            _ => ChannelAxis::First,
+        }
+    }
+}
+
+fn kernel(node: usize, found: Shape) -> Result<[u32; 4], Error> {
+    let place = Owner::Node(node, "node").field("weights");
+    let source = ShapeError::Rank { of: "weights", expected: 4, found };
+    found.as_4d().ok_or(Error::Shape { place, source })
 }
 
 fn short(value: u32, node: usize, field: &str) -> Result<u16, WriteError> {
     u16::try_from(value).map_err(|_| WriteError::TooLarge {
-        place: place(node, field),
+        place: format!("node {node}, {field}"),
         limit: u16::MAX.into(),
         found: value.into(),
     })
-}
-
-fn place(node: usize, field: &str) -> String {
-    format!("node {node}, {field}")
 }
 
 fn check_data(node: usize, field: &'static str, constant: &Constant) -> Result<(), WriteError> {
@@ -293,5 +374,15 @@ fn check_data(node: usize, field: &'static str, constant: &Constant) -> Result<(
     {
         return Err(WriteError::NotFinite { node, field, index, found });
     }
-    Ok(())
+    let (int8_weights, found) =
+        (field == "weights" && constant.data.dtype() == DataType::I8, constant.scales.len());
+    let scales = |expected| {
+        let field = if field == "weights" { "weights.scale" } else { "bias.scale" };
+        Err(WriteError::Scales { node, field, expected, found })
+    };
+    match (int8_weights, found) {
+        (true, 0) => scales("one or one an output channel"),
+        (false, 1..) => scales("none"),
+        _ => Ok(()),
+    }
 }

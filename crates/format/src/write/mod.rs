@@ -7,13 +7,15 @@
 
 mod build;
 mod constant;
+mod pack;
 
 /// flatc's code for schemas/model.fbs; `cargo xtask codegen` makes it. The writer and the differential test use it.
 #[doc(hidden)]
 #[path = "generated/mod.rs"]
 pub mod generated;
 
-pub use constant::{Constant, ConstantData, PackingChoice};
+pub use constant::{Constant, ConstantData};
+pub use pack::PackingChoice;
 
 pub use crate::read::{MaxPool2d, Reshape};
 
@@ -61,17 +63,15 @@ pub struct Node {
     pub op: Op,
     /// Values that it reads; empty: the one just before its own.
     pub inputs: Vec<u16>,
-    /// What cannot be inferred of its result.
+    /// What cannot be inferred of its result; its name names the node too.
     pub value: Option<Value>,
-    /// Its name.
-    pub name: Option<String>,
 }
 
 impl Node {
     /// An unnamed node that reads the value before its own.
     #[must_use]
     pub fn new(op: Op, value: Option<Value>) -> Self {
-        Self { op, inputs: Vec::new(), value, name: None }
+        Self { op, inputs: Vec::new(), value }
     }
 }
 
@@ -175,6 +175,70 @@ pub enum WriteError {
         index: usize,
         /// The element.
         found: f32,
+    },
+    /// A shape of an activation does not begin with the batch, 1.
+    #[error("{place}: expected a leading batch of 1, found {found}")]
+    Batch {
+        /// The node or input and its field.
+        place: String,
+        /// The shape.
+        found: Shape,
+    },
+    /// A window or a stride of 0.
+    #[error("node {node}, {field}: expected at least 1, found 0")]
+    Zero {
+        /// The node's index.
+        node: usize,
+        /// `window.size` or `window.stride`.
+        field: &'static str,
+    },
+    /// Weights are not of the shape that their node's input and attributes make them be.
+    #[error("node {node}, weights: expected {expected}, found {found}")]
+    WeightsShape {
+        /// The node's index.
+        node: usize,
+        /// The shape that a reader infers.
+        expected: Shape,
+        /// The shape given.
+        found: Shape,
+    },
+    /// Elements of a type that has no place there.
+    #[error("node {node}, {field}: expected {expected}, found {found}")]
+    ElementType {
+        /// The node's index.
+        node: usize,
+        /// `weights` or `bias`.
+        field: &'static str,
+        /// The types that may be.
+        expected: &'static str,
+        /// The type given.
+        found: DataType,
+    },
+    /// A scale count that says other elements than are given: int8 weights have scales, nothing else has.
+    #[error("node {node}, {field}: expected {expected}, found {found}")]
+    Scales {
+        /// The node's index.
+        node: usize,
+        /// `weights.scale` or `bias.scale`.
+        field: &'static str,
+        /// What is asked.
+        expected: &'static str,
+        /// Scales given.
+        found: usize,
+    },
+    /// Weights cannot be packed as asked.
+    #[error("node {node}, weights: cannot be packed as {packing}")]
+    Packing {
+        /// The node's index.
+        node: usize,
+        /// The packing's name.
+        packing: &'static str,
+    },
+    /// A label that would be two: the file has one a line.
+    #[error("labels: label {index} has a line break in it")]
+    Label {
+        /// Its index.
+        index: usize,
     },
     /// A number that its field's type cannot hold.
     #[error("{place}: expected at most {limit}, found {found}")]

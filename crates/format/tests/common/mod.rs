@@ -1,12 +1,16 @@
 //! Models that several tests build. Not a test itself.
 #![allow(dead_code)]
 
+pub(crate) mod decode;
+pub(crate) mod file;
 pub(crate) mod raise;
+pub(crate) mod raw;
 
 use penjing_format::write::{
-    Constant, Conv2d, DepthwiseConv2d, FullyConnected, MaxPool2d, Model, Node, Op, Reshape, Value,
+    Constant, ConstantData, Conv2d, DepthwiseConv2d, FullyConnected, MaxPool2d, Model, Node, Op,
+    Reshape, Value,
 };
-use penjing_format::{Activation, DataType, Padding, QuantParams, ReshapeTarget, Shape};
+use penjing_format::{Activation, DataType, ModelView, Padding, QuantParams, ReshapeTarget, Shape};
 
 /// Numbers that look random and are the same everywhere (xorshift).
 pub(crate) struct Numbers(pub(crate) u64);
@@ -132,11 +136,9 @@ pub(crate) fn small_int8() -> Model {
         padding: Padding { left: 1, ..Padding::default() },
     };
     let shaped = |shape: Shape, ty: Value| Value { shape: Some(shape), ..ty };
+    let first = shaped([1, 2, 5, 3].into(), integers(DataType::I8, 0.25, -3));
     let mut nodes = vec![
-        Node::new(
-            Op::Conv2d(conv),
-            Some(shaped([1, 2, 5, 3].into(), integers(DataType::I8, 0.25, -3))),
-        ),
+        Node::new(Op::Conv2d(conv), Some(Value { name: Some("first".into()), ..first })),
         Node::new(Op::MaxPool2d(pool), None),
         Node::new(flatten(), None),
         Node::new(Op::FullyConnected(dense), Some(integers(DataType::I8, 0.5, 0))),
@@ -145,7 +147,6 @@ pub(crate) fn small_int8() -> Model {
     ];
     // The pool reads 5 + 1 columns: windows at 0 and 2.
     nodes[2].op = Op::Reshape(Reshape { target: target(&[1, -1]) });
-    nodes[0].name = Some("first".into());
     Model {
         producer: Some("a test".into()),
         inputs: vec![Value {
@@ -171,7 +172,7 @@ pub(crate) fn small_depthwise() -> Model {
         padding: Padding { top: 1, bottom: 0, left: 2, right: 1 },
         activation: Activation::Relu,
     };
-    let weights = (0..24_u8).map(|i| f32::from(i % 4) - 1.5).collect();
+    let weights = (0..24_u8).map(|i| f32::from(i % 4) - 1.0).collect();
     let second = DepthwiseConv2d {
         weights: Constant::f32([1, 2, 2, 6].into(), weights),
         bias: None,
@@ -222,4 +223,65 @@ pub(crate) fn small_f32() -> Model {
         }),
         ..Model::default()
     }
+}
+
+/// The weights of a node, which must have some.
+pub(crate) fn weights(node: &mut Node) -> &mut Constant {
+    match &mut node.op {
+        Op::Conv2d(op) => &mut op.weights,
+        Op::DepthwiseConv2d(op) => &mut op.weights,
+        Op::FullyConnected(op) => &mut op.weights,
+        op => panic!("{op:?} has no weights"),
+    }
+}
+
+/// `small_int8` with weights of so few levels, -3 to 3, that they take fewer than 8 bits. Zeros come in runs, so that every
+/// packing leaves some out.
+pub(crate) fn small_few_levels() -> Model {
+    let mut model = small_int8();
+    for index in [0, 3] {
+        let data =
+            (0..24_i8).map(|i| if i % 8 < 4 || i % 6 == 5 { 0 } else { i % 7 - 3 }).collect();
+        weights(&mut model.nodes[index]).data = ConstantData::I8(data);
+    }
+    model
+}
+
+/// `small_f32` with weights of which every packing leaves some out.
+pub(crate) fn small_sparse_f32() -> Model {
+    let mut model = small_f32();
+    for index in [1, 2] {
+        let data = [0.0, 1.5, 0.0, 0.0, -0.25, 0.0, 0.0, 2.0, 0.0, 0.0, 0.0, 0.0];
+        weights(&mut model.nodes[index]).data = ConstantData::F32(data.into());
+    }
+    model
+}
+
+/// The small models, which between them have every op, every type and every packing.
+pub(crate) fn small_models() -> [(Model, &'static str); 5] {
+    [
+        (small_int8(), "int8"),
+        (small_f32(), "f32"),
+        (small_depthwise(), "depthwise"),
+        (small_few_levels(), "few levels"),
+        (small_sparse_f32(), "sparse f32"),
+    ]
+}
+
+/// Bytes of packed weights, biases, scales and zero points.
+pub(crate) fn content_bytes(model: ModelView<'_>) -> usize {
+    let constants: usize = model
+        .walk()
+        .filter_map(|step| step.unwrap().op.constants())
+        .flat_map(|(weights, bias)| [Some(weights), bias])
+        .flatten()
+        .map(|constant| constant.packed.stored_bytes() + 4 * constant.scales.len())
+        .sum();
+    let quantized = |value: penjing_format::Value<'_>| match value.quantization {
+        None => 0,
+        Some(QuantParams { zero_point: 0, .. }) => 4,
+        Some(_) => 6,
+    };
+    let values = model.inputs().chain(model.nodes().map(|node| node.value()));
+    constants + values.map(quantized).sum::<usize>()
 }

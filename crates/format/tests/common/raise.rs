@@ -14,16 +14,15 @@ pub(crate) fn raise(view: ModelView<'_>) -> Model {
         dtype: value.dtype,
         quantization: value.quantization,
     };
-    let node = |node: read::Node<'_>| Node {
-        op: raise_op(node.op().unwrap()),
+    let node = |node: read::Node<'_>, op: read::Op<'_>| Node {
+        op: raise_op(op),
         inputs: node.inputs().collect(),
-        value: node.value().map(value),
-        name: node.name().map(String::from),
+        value: Some(value(node.value())).filter(|value| *value != Value::default()),
     };
     Model {
         producer: view.producer().map(String::from),
         inputs: view.inputs().map(value).collect(),
-        nodes: view.nodes().map(node).collect(),
+        nodes: view.walk().map(Result::unwrap).map(|step| node(step.node, step.op)).collect(),
         outputs: view.outputs().collect(),
         labels: view.labels().map_or(vec![], |labels| labels.iter().map(String::from).collect()),
         normalization: view.normalization().map(|normalization| Normalization {
@@ -88,5 +87,5 @@ fn raise_constant(constant: read::Constant<'_>) -> Constant {
         DataType::U8 => panic!("no constant is of u8"),
     };
     let scales = (0..constant.scales.len()).map(|channel| constant.scales.get(channel)).collect();
-    Constant { shape: constant.shape, scales, data }
+    Constant { shape: constant.shape, scales, data, packing: None }
 }

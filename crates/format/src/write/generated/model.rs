@@ -10,19 +10,17 @@ pub mod penjing {
 #[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
 pub const ENUM_MIN_DATA_TYPE: u8 = 0;
 #[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
-pub const ENUM_MAX_DATA_TYPE: u8 = 5;
+pub const ENUM_MAX_DATA_TYPE: u8 = 3;
 #[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
 #[allow(non_camel_case_types)]
-pub const ENUM_VALUES_DATA_TYPE: [DataType; 6] = [
+pub const ENUM_VALUES_DATA_TYPE: [DataType; 4] = [
   DataType::Unspecified,
   DataType::F32,
   DataType::I8,
   DataType::U8,
-  DataType::I16,
-  DataType::I32,
 ];
 
-/// Element type. I16 and I32 occur only in biases, U8 only in activations.
+/// Element type of an activation tensor. Unspecified: I8 where a scale is stated, otherwise F32.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 #[repr(transparent)]
 pub struct DataType(pub u8);
@@ -32,18 +30,14 @@ impl DataType {
   pub const F32: Self = Self(1);
   pub const I8: Self = Self(2);
   pub const U8: Self = Self(3);
-  pub const I16: Self = Self(4);
-  pub const I32: Self = Self(5);
 
   pub const ENUM_MIN: u8 = 0;
-  pub const ENUM_MAX: u8 = 5;
+  pub const ENUM_MAX: u8 = 3;
   pub const ENUM_VALUES: &'static [Self] = &[
     Self::Unspecified,
     Self::F32,
     Self::I8,
     Self::U8,
-    Self::I16,
-    Self::I32,
   ];
   /// Returns the variant's name or "" if unknown.
   pub fn variant_name(self) -> Option<&'static str> {
@@ -52,8 +46,6 @@ impl DataType {
       Self::F32 => Some("F32"),
       Self::I8 => Some("I8"),
       Self::U8 => Some("U8"),
-      Self::I16 => Some("I16"),
-      Self::I32 => Some("I32"),
       _ => None,
     }
   }
@@ -196,42 +188,66 @@ impl ::flatbuffers::SimpleToVerifyInSlice for Activation {}
 #[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
 pub const ENUM_MIN_PACKING: u8 = 0;
 #[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
-pub const ENUM_MAX_PACKING: u8 = 3;
+pub const ENUM_MAX_PACKING: u8 = 7;
 #[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
 #[allow(non_camel_case_types)]
-pub const ENUM_VALUES_PACKING: [Packing; 4] = [
-  Packing::NONE,
+pub const ENUM_VALUES_PACKING: [Packing; 8] = [
   Packing::Dense,
   Packing::Bitmap,
+  Packing::Groups,
   Packing::Gaps,
+  Packing::NOfM,
+  Packing::Blocks,
+  Packing::Columns,
+  Packing::Coded,
 ];
 
-/// How a constant's elements are laid out.
+/// Which elements of a constant `values` holds. All but Coded are walked where they lie.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 #[repr(transparent)]
 pub struct Packing(pub u8);
 #[allow(non_upper_case_globals)]
 impl Packing {
-  pub const NONE: Self = Self(0);
-  pub const Dense: Self = Self(1);
-  pub const Bitmap: Self = Self(2);
+  /// Every element.
+  pub const Dense: Self = Self(0);
+  /// The non-zero elements. Bit i % 8 of byte i / 8 of `index` tells whether element i is stored.
+  pub const Bitmap: Self = Self(1);
+  /// The non-zero elements. `index` has one bit for each `group` elements, then `group` bits for each group whose bit is 1.
+  pub const Groups: Self = Self(2);
+  /// The non-zero elements. `index` is a stream of codes of `gap_bits` bits: how many zeros precede each.
   pub const Gaps: Self = Self(3);
+  /// `kept` elements of each `group`; `index` has the place of each in its group.
+  pub const NOfM: Self = Self(4);
+  /// All elements of each block of `group` whose bit in `index` is 1.
+  pub const Blocks: Self = Self(5);
+  /// All elements of each column (input feature) whose bit in `index` is 1, row by row.
+  pub const Columns: Self = Self(6);
+  /// Every element, entropy-coded: `values` is the stream. To be decoded before use.
+  pub const Coded: Self = Self(7);
 
   pub const ENUM_MIN: u8 = 0;
-  pub const ENUM_MAX: u8 = 3;
+  pub const ENUM_MAX: u8 = 7;
   pub const ENUM_VALUES: &'static [Self] = &[
-    Self::NONE,
     Self::Dense,
     Self::Bitmap,
+    Self::Groups,
     Self::Gaps,
+    Self::NOfM,
+    Self::Blocks,
+    Self::Columns,
+    Self::Coded,
   ];
   /// Returns the variant's name or "" if unknown.
   pub fn variant_name(self) -> Option<&'static str> {
     match self {
-      Self::NONE => Some("NONE"),
       Self::Dense => Some("Dense"),
       Self::Bitmap => Some("Bitmap"),
+      Self::Groups => Some("Groups"),
       Self::Gaps => Some("Gaps"),
+      Self::NOfM => Some("NOfM"),
+      Self::Blocks => Some("Blocks"),
+      Self::Columns => Some("Columns"),
+      Self::Coded => Some("Coded"),
       _ => None,
     }
   }
@@ -286,8 +302,6 @@ impl<'a> ::flatbuffers::Verifiable for Packing {
 }
 
 impl ::flatbuffers::SimpleToVerifyInSlice for Packing {}
-pub struct PackingUnionTableOffset {}
-
 #[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
 pub const ENUM_MIN_OP: u8 = 0;
 #[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
@@ -295,7 +309,7 @@ pub const ENUM_MAX_OP: u8 = 7;
 #[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
 #[allow(non_camel_case_types)]
 pub const ENUM_VALUES_OP: [Op; 8] = [
-  Op::NONE,
+  Op::Unspecified,
   Op::Conv2d,
   Op::MaxPool2d,
   Op::FullyConnected,
@@ -305,24 +319,33 @@ pub const ENUM_VALUES_OP: [Op; 8] = [
   Op::DepthwiseConv2d,
 ];
 
+/// What a node does. The fields of Node that an op does not name are absent.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 #[repr(transparent)]
 pub struct Op(pub u8);
 #[allow(non_upper_case_globals)]
 impl Op {
-  pub const NONE: Self = Self(0);
+  pub const Unspecified: Self = Self(0);
+  /// [N, H, W, I] by weights [O, KH, KW, I]; window, bias, activation.
   pub const Conv2d: Self = Self(1);
+  /// The largest element of each window of [N, H, W, C]; window. Type and quantization are the input's.
   pub const MaxPool2d: Self = Self(2);
+  /// [N, in] by weights [out, in]; bias, activation.
   pub const FullyConnected: Self = Self(3);
+  /// The same elements under another shape; target. Type and quantization are the input's.
   pub const Reshape: Self = Self(4);
+  /// F32 to I8 or U8.
   pub const Quantize: Self = Self(5);
+  /// I8 or U8 to F32.
   pub const Dequantize: Self = Self(6);
+  /// Each channel of [N, H, W, I] by itself, by weights [1, KH, KW, O]; window, bias, activation. O is I times a whole depth
+  /// multiplier; output channel o reads input channel o / multiplier, rounded down.
   pub const DepthwiseConv2d: Self = Self(7);
 
   pub const ENUM_MIN: u8 = 0;
   pub const ENUM_MAX: u8 = 7;
   pub const ENUM_VALUES: &'static [Self] = &[
-    Self::NONE,
+    Self::Unspecified,
     Self::Conv2d,
     Self::MaxPool2d,
     Self::FullyConnected,
@@ -334,7 +357,7 @@ impl Op {
   /// Returns the variant's name or "" if unknown.
   pub fn variant_name(self) -> Option<&'static str> {
     match self {
-      Self::NONE => Some("NONE"),
+      Self::Unspecified => Some("Unspecified"),
       Self::Conv2d => Some("Conv2d"),
       Self::MaxPool2d => Some("MaxPool2d"),
       Self::FullyConnected => Some("FullyConnected"),
@@ -396,12 +419,10 @@ impl<'a> ::flatbuffers::Verifiable for Op {
 }
 
 impl ::flatbuffers::SimpleToVerifyInSlice for Op {}
-pub struct OpUnionTableOffset {}
-
 pub enum ValueOffset {}
 #[derive(Copy, Clone, PartialEq)]
 
-/// An activation tensor's type. Required, with shape and dtype, for the graph's inputs; on a node, only what cannot be inferred.
+/// A graph input.
 pub struct Value<'a> {
   pub _tab: ::flatbuffers::Table<'a>,
 }
@@ -440,7 +461,7 @@ impl<'a> Value<'a> {
   }
 
 
-  /// Real units a step; absent (0) for F32 and where it is inherited.
+  /// Real units a step; absent (0) for F32.
   #[inline]
   pub fn scale(&self) -> f32 {
     // Safety:
@@ -463,7 +484,7 @@ impl<'a> Value<'a> {
     // which contains a valid value in this slot
     unsafe { self._tab.get::<DataType>(Value::VT_DTYPE, Some(DataType::Unspecified)).unwrap()}
   }
-  /// Dimensions; the leading one is the batch, written 1: a reader may run any batch.
+  /// Dimensions without the batch. Required.
   #[inline]
   pub fn shape(&self) -> Option<::flatbuffers::Vector<'a, u32>> {
     // Safety:
@@ -566,1515 +587,340 @@ impl ::core::fmt::Debug for Value<'_> {
       ds.finish()
   }
 }
-pub enum DenseOffset {}
+pub enum WeightsOffset {}
 #[derive(Copy, Clone, PartialEq)]
 
-/// Every element, row-major, little-endian.
-pub struct Dense<'a> {
+/// Weights. They belong to one node and are no values of the graph. F32 without a scale, otherwise I8 with zero point 0.
+pub struct Weights<'a> {
   pub _tab: ::flatbuffers::Table<'a>,
 }
 
-impl<'a> ::flatbuffers::Follow<'a> for Dense<'a> {
-  type Inner = Dense<'a>;
+impl<'a> ::flatbuffers::Follow<'a> for Weights<'a> {
+  type Inner = Weights<'a>;
   #[inline]
   unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
     Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
   }
 }
 
-impl<'a> Dense<'a> {
-  pub const VT_DATA: ::flatbuffers::VOffsetT = 4;
+impl<'a> Weights<'a> {
+  pub const VT_VALUES: ::flatbuffers::VOffsetT = 4;
+  pub const VT_SCALE: ::flatbuffers::VOffsetT = 6;
+  pub const VT_OUT_CHANNELS: ::flatbuffers::VOffsetT = 8;
+  pub const VT_PACKING: ::flatbuffers::VOffsetT = 10;
+  pub const VT_INDEX: ::flatbuffers::VOffsetT = 12;
+  pub const VT_VALUE_BITS: ::flatbuffers::VOffsetT = 14;
+  pub const VT_GROUP: ::flatbuffers::VOffsetT = 16;
+  pub const VT_GAP_BITS: ::flatbuffers::VOffsetT = 18;
+  pub const VT_KEPT: ::flatbuffers::VOffsetT = 20;
+  pub const VT_NO_ZERO: ::flatbuffers::VOffsetT = 22;
+  pub const VT_PERIOD: ::flatbuffers::VOffsetT = 24;
+  pub const VT_STORED: ::flatbuffers::VOffsetT = 26;
 
   #[inline]
   pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
-    Dense { _tab: table }
+    Weights { _tab: table }
   }
   #[allow(unused_mut)]
   pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
     _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
-    args: &'args DenseArgs<'args>
-  ) -> ::flatbuffers::WIPOffset<Dense<'bldr>> {
-    let mut builder = DenseBuilder::new(_fbb);
-    if let Some(x) = args.data { builder.add_data(x); }
-    builder.finish()
-  }
-
-
-  #[inline]
-  pub fn data(&self) -> Option<::flatbuffers::Vector<'a, u8>> {
-    // Safety:
-    // Created from valid Table for this object
-    // which contains a valid value in this slot
-    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'a, u8>>>(Dense::VT_DATA, None)}
-  }
-}
-
-impl ::flatbuffers::Verifiable for Dense<'_> {
-  #[inline]
-  fn run_verifier(
-    v: &mut ::flatbuffers::Verifier, pos: usize
-  ) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
-    v.visit_table(pos)?
-     .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, u8>>>("data", Self::VT_DATA, false)?
-     .finish();
-    Ok(())
-  }
-}
-pub struct DenseArgs<'a> {
-    pub data: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, u8>>>,
-}
-impl<'a> Default for DenseArgs<'a> {
-  #[inline]
-  fn default() -> Self {
-    DenseArgs {
-      data: None,
-    }
-  }
-}
-
-pub struct DenseBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
-  fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
-  start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
-}
-impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> DenseBuilder<'a, 'b, A> {
-  #[inline]
-  pub fn add_data(&mut self, data: ::flatbuffers::WIPOffset<::flatbuffers::Vector<'b , u8>>) {
-    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(Dense::VT_DATA, data);
-  }
-  #[inline]
-  pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> DenseBuilder<'a, 'b, A> {
-    let start = _fbb.start_table();
-    DenseBuilder {
-      fbb_: _fbb,
-      start_: start,
-    }
-  }
-  #[inline]
-  pub fn finish(self) -> ::flatbuffers::WIPOffset<Dense<'a>> {
-    let o = self.fbb_.end_table(self.start_);
-    ::flatbuffers::WIPOffset::new(o.value())
-  }
-}
-
-impl ::core::fmt::Debug for Dense<'_> {
-  fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
-    let mut ds = f.debug_struct("Dense");
-      ds.field("data", &self.data());
-      ds.finish()
-  }
-}
-pub enum BitmapOffset {}
-#[derive(Copy, Clone, PartialEq)]
-
-/// Non-zero elements only. Bit i % 8 of byte i / 8 of the mask tells whether row-major element i is stored.
-pub struct Bitmap<'a> {
-  pub _tab: ::flatbuffers::Table<'a>,
-}
-
-impl<'a> ::flatbuffers::Follow<'a> for Bitmap<'a> {
-  type Inner = Bitmap<'a>;
-  #[inline]
-  unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
-    Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
-  }
-}
-
-impl<'a> Bitmap<'a> {
-  pub const VT_MASK: ::flatbuffers::VOffsetT = 4;
-  pub const VT_VALUES: ::flatbuffers::VOffsetT = 6;
-
-  #[inline]
-  pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
-    Bitmap { _tab: table }
-  }
-  #[allow(unused_mut)]
-  pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
-    _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
-    args: &'args BitmapArgs<'args>
-  ) -> ::flatbuffers::WIPOffset<Bitmap<'bldr>> {
-    let mut builder = BitmapBuilder::new(_fbb);
-    if let Some(x) = args.values { builder.add_values(x); }
-    if let Some(x) = args.mask { builder.add_mask(x); }
-    builder.finish()
-  }
-
-
-  /// ceil(elements / 8) bytes; the bits past the last element are 0.
-  #[inline]
-  pub fn mask(&self) -> Option<::flatbuffers::Vector<'a, u8>> {
-    // Safety:
-    // Created from valid Table for this object
-    // which contains a valid value in this slot
-    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'a, u8>>>(Bitmap::VT_MASK, None)}
-  }
-  /// The elements whose bit is 1, in order, little-endian.
-  #[inline]
-  pub fn values(&self) -> Option<::flatbuffers::Vector<'a, u8>> {
-    // Safety:
-    // Created from valid Table for this object
-    // which contains a valid value in this slot
-    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'a, u8>>>(Bitmap::VT_VALUES, None)}
-  }
-}
-
-impl ::flatbuffers::Verifiable for Bitmap<'_> {
-  #[inline]
-  fn run_verifier(
-    v: &mut ::flatbuffers::Verifier, pos: usize
-  ) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
-    v.visit_table(pos)?
-     .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, u8>>>("mask", Self::VT_MASK, false)?
-     .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, u8>>>("values", Self::VT_VALUES, false)?
-     .finish();
-    Ok(())
-  }
-}
-pub struct BitmapArgs<'a> {
-    pub mask: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, u8>>>,
-    pub values: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, u8>>>,
-}
-impl<'a> Default for BitmapArgs<'a> {
-  #[inline]
-  fn default() -> Self {
-    BitmapArgs {
-      mask: None,
-      values: None,
-    }
-  }
-}
-
-pub struct BitmapBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
-  fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
-  start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
-}
-impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> BitmapBuilder<'a, 'b, A> {
-  #[inline]
-  pub fn add_mask(&mut self, mask: ::flatbuffers::WIPOffset<::flatbuffers::Vector<'b , u8>>) {
-    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(Bitmap::VT_MASK, mask);
-  }
-  #[inline]
-  pub fn add_values(&mut self, values: ::flatbuffers::WIPOffset<::flatbuffers::Vector<'b , u8>>) {
-    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(Bitmap::VT_VALUES, values);
-  }
-  #[inline]
-  pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> BitmapBuilder<'a, 'b, A> {
-    let start = _fbb.start_table();
-    BitmapBuilder {
-      fbb_: _fbb,
-      start_: start,
-    }
-  }
-  #[inline]
-  pub fn finish(self) -> ::flatbuffers::WIPOffset<Bitmap<'a>> {
-    let o = self.fbb_.end_table(self.start_);
-    ::flatbuffers::WIPOffset::new(o.value())
-  }
-}
-
-impl ::core::fmt::Debug for Bitmap<'_> {
-  fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
-    let mut ds = f.debug_struct("Bitmap");
-      ds.field("mask", &self.mask());
-      ds.field("values", &self.values());
-      ds.finish()
-  }
-}
-pub enum GapsOffset {}
-#[derive(Copy, Clone, PartialEq)]
-
-/// Non-zero elements only. A stream of codes, the first in the lowest bits of the first byte, tells how many zeros precede each;
-/// the largest code stands for as many zeros and no element.
-pub struct Gaps<'a> {
-  pub _tab: ::flatbuffers::Table<'a>,
-}
-
-impl<'a> ::flatbuffers::Follow<'a> for Gaps<'a> {
-  type Inner = Gaps<'a>;
-  #[inline]
-  unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
-    Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
-  }
-}
-
-impl<'a> Gaps<'a> {
-  pub const VT_CODES: ::flatbuffers::VOffsetT = 4;
-  pub const VT_VALUES: ::flatbuffers::VOffsetT = 6;
-  pub const VT_BITS: ::flatbuffers::VOffsetT = 8;
-
-  #[inline]
-  pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
-    Gaps { _tab: table }
-  }
-  #[allow(unused_mut)]
-  pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
-    _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
-    args: &'args GapsArgs<'args>
-  ) -> ::flatbuffers::WIPOffset<Gaps<'bldr>> {
-    let mut builder = GapsBuilder::new(_fbb);
-    if let Some(x) = args.values { builder.add_values(x); }
-    if let Some(x) = args.codes { builder.add_codes(x); }
-    builder.add_bits(args.bits);
-    builder.finish()
-  }
-
-
-  /// Up to and with the code of the last stored element, then bits that are 0.
-  #[inline]
-  pub fn codes(&self) -> Option<::flatbuffers::Vector<'a, u8>> {
-    // Safety:
-    // Created from valid Table for this object
-    // which contains a valid value in this slot
-    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'a, u8>>>(Gaps::VT_CODES, None)}
-  }
-  /// The elements, in order, little-endian.
-  #[inline]
-  pub fn values(&self) -> Option<::flatbuffers::Vector<'a, u8>> {
-    // Safety:
-    // Created from valid Table for this object
-    // which contains a valid value in this slot
-    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'a, u8>>>(Gaps::VT_VALUES, None)}
-  }
-  /// Bits of a code, 1 to 8.
-  #[inline]
-  pub fn bits(&self) -> u8 {
-    // Safety:
-    // Created from valid Table for this object
-    // which contains a valid value in this slot
-    unsafe { self._tab.get::<u8>(Gaps::VT_BITS, Some(3)).unwrap()}
-  }
-}
-
-impl ::flatbuffers::Verifiable for Gaps<'_> {
-  #[inline]
-  fn run_verifier(
-    v: &mut ::flatbuffers::Verifier, pos: usize
-  ) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
-    v.visit_table(pos)?
-     .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, u8>>>("codes", Self::VT_CODES, false)?
-     .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, u8>>>("values", Self::VT_VALUES, false)?
-     .visit_field::<u8>("bits", Self::VT_BITS, false)?
-     .finish();
-    Ok(())
-  }
-}
-pub struct GapsArgs<'a> {
-    pub codes: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, u8>>>,
-    pub values: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, u8>>>,
-    pub bits: u8,
-}
-impl<'a> Default for GapsArgs<'a> {
-  #[inline]
-  fn default() -> Self {
-    GapsArgs {
-      codes: None,
-      values: None,
-      bits: 3,
-    }
-  }
-}
-
-pub struct GapsBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
-  fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
-  start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
-}
-impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> GapsBuilder<'a, 'b, A> {
-  #[inline]
-  pub fn add_codes(&mut self, codes: ::flatbuffers::WIPOffset<::flatbuffers::Vector<'b , u8>>) {
-    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(Gaps::VT_CODES, codes);
-  }
-  #[inline]
-  pub fn add_values(&mut self, values: ::flatbuffers::WIPOffset<::flatbuffers::Vector<'b , u8>>) {
-    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(Gaps::VT_VALUES, values);
-  }
-  #[inline]
-  pub fn add_bits(&mut self, bits: u8) {
-    self.fbb_.push_slot::<u8>(Gaps::VT_BITS, bits, 3);
-  }
-  #[inline]
-  pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> GapsBuilder<'a, 'b, A> {
-    let start = _fbb.start_table();
-    GapsBuilder {
-      fbb_: _fbb,
-      start_: start,
-    }
-  }
-  #[inline]
-  pub fn finish(self) -> ::flatbuffers::WIPOffset<Gaps<'a>> {
-    let o = self.fbb_.end_table(self.start_);
-    ::flatbuffers::WIPOffset::new(o.value())
-  }
-}
-
-impl ::core::fmt::Debug for Gaps<'_> {
-  fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
-    let mut ds = f.debug_struct("Gaps");
-      ds.field("codes", &self.codes());
-      ds.field("values", &self.values());
-      ds.field("bits", &self.bits());
-      ds.finish()
-  }
-}
-pub enum ConstantOffset {}
-#[derive(Copy, Clone, PartialEq)]
-
-/// Weights or biases; they belong to one op and are no values of the graph.
-pub struct Constant<'a> {
-  pub _tab: ::flatbuffers::Table<'a>,
-}
-
-impl<'a> ::flatbuffers::Follow<'a> for Constant<'a> {
-  type Inner = Constant<'a>;
-  #[inline]
-  unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
-    Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
-  }
-}
-
-impl<'a> Constant<'a> {
-  pub const VT_PACKING_TYPE: ::flatbuffers::VOffsetT = 4;
-  pub const VT_PACKING: ::flatbuffers::VOffsetT = 6;
-  pub const VT_DTYPE: ::flatbuffers::VOffsetT = 8;
-  pub const VT_SCALE: ::flatbuffers::VOffsetT = 10;
-  pub const VT_SHAPE: ::flatbuffers::VOffsetT = 12;
-
-  #[inline]
-  pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
-    Constant { _tab: table }
-  }
-  #[allow(unused_mut)]
-  pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
-    _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
-    args: &'args ConstantArgs<'args>
-  ) -> ::flatbuffers::WIPOffset<Constant<'bldr>> {
-    let mut builder = ConstantBuilder::new(_fbb);
-    if let Some(x) = args.shape { builder.add_shape(x); }
+    args: &'args WeightsArgs<'args>
+  ) -> ::flatbuffers::WIPOffset<Weights<'bldr>> {
+    let mut builder = WeightsBuilder::new(_fbb);
+    builder.add_stored(args.stored);
+    if let Some(x) = args.index { builder.add_index(x); }
+    builder.add_out_channels(args.out_channels);
     if let Some(x) = args.scale { builder.add_scale(x); }
-    if let Some(x) = args.packing { builder.add_packing(x); }
-    builder.add_dtype(args.dtype);
-    builder.add_packing_type(args.packing_type);
+    if let Some(x) = args.values { builder.add_values(x); }
+    builder.add_period(args.period);
+    builder.add_no_zero(args.no_zero);
+    builder.add_kept(args.kept);
+    builder.add_gap_bits(args.gap_bits);
+    builder.add_group(args.group);
+    builder.add_value_bits(args.value_bits);
+    builder.add_packing(args.packing);
     builder.finish()
   }
 
 
+  /// The stored elements, row-major, little-endian.
   #[inline]
-  pub fn packing_type(&self) -> Packing {
+  pub fn values(&self) -> Option<::flatbuffers::Vector<'a, u8>> {
     // Safety:
     // Created from valid Table for this object
     // which contains a valid value in this slot
-    unsafe { self._tab.get::<Packing>(Constant::VT_PACKING_TYPE, Some(Packing::NONE)).unwrap()}
+    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'a, u8>>>(Weights::VT_VALUES, None)}
   }
-  #[inline]
-  pub fn packing(&self) -> Option<::flatbuffers::Table<'a>> {
-    // Safety:
-    // Created from valid Table for this object
-    // which contains a valid value in this slot
-    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<::flatbuffers::Table<'a>>>(Constant::VT_PACKING, None)}
-  }
-  #[inline]
-  pub fn dtype(&self) -> DataType {
-    // Safety:
-    // Created from valid Table for this object
-    // which contains a valid value in this slot
-    unsafe { self._tab.get::<DataType>(Constant::VT_DTYPE, Some(DataType::Unspecified)).unwrap()}
-  }
-  /// Real units a step: one for the tensor, or one per output channel (the first dimension; the last of a DepthwiseConv2d's
-  /// weights); none for F32 and for biases, whose step is input scale * weight scale.
+  /// Real units a step: one for the tensor, or one per output channel.
   #[inline]
   pub fn scale(&self) -> Option<::flatbuffers::Vector<'a, f32>> {
     // Safety:
     // Created from valid Table for this object
     // which contains a valid value in this slot
-    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'a, f32>>>(Constant::VT_SCALE, None)}
+    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'a, f32>>>(Weights::VT_SCALE, None)}
   }
-  /// Dimensions; absent for biases, which have one element per output channel.
+  /// The first dimension; the last of a DepthwiseConv2d's weights. The other dimensions follow from window and input.
   #[inline]
-  pub fn shape(&self) -> Option<::flatbuffers::Vector<'a, u32>> {
+  pub fn out_channels(&self) -> u32 {
     // Safety:
     // Created from valid Table for this object
     // which contains a valid value in this slot
-    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'a, u32>>>(Constant::VT_SHAPE, None)}
+    unsafe { self._tab.get::<u32>(Weights::VT_OUT_CHANNELS, Some(0)).unwrap()}
   }
   #[inline]
-  #[allow(non_snake_case)]
-  pub fn packing_as_dense(&self) -> Option<Dense<'a>> {
-    if self.packing_type() == Packing::Dense {
-      self.packing().map(|t| {
-       // Safety:
-       // Created from a valid Table for this object
-       // Which contains a valid union in this slot
-       unsafe { Dense::init_from_table(t) }
-     })
-    } else {
-      None
-    }
+  pub fn packing(&self) -> Packing {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<Packing>(Weights::VT_PACKING, Some(Packing::Dense)).unwrap()}
   }
-
+  /// Where the stored elements are.
   #[inline]
-  #[allow(non_snake_case)]
-  pub fn packing_as_bitmap(&self) -> Option<Bitmap<'a>> {
-    if self.packing_type() == Packing::Bitmap {
-      self.packing().map(|t| {
-       // Safety:
-       // Created from a valid Table for this object
-       // Which contains a valid union in this slot
-       unsafe { Bitmap::init_from_table(t) }
-     })
-    } else {
-      None
-    }
+  pub fn index(&self) -> Option<::flatbuffers::Vector<'a, u8>> {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'a, u8>>>(Weights::VT_INDEX, None)}
   }
-
+  /// Bits of a stored I8 element, 1 to 7; 0: 8. Packed from the lowest bit of the first byte on.
   #[inline]
-  #[allow(non_snake_case)]
-  pub fn packing_as_gaps(&self) -> Option<Gaps<'a>> {
-    if self.packing_type() == Packing::Gaps {
-      self.packing().map(|t| {
-       // Safety:
-       // Created from a valid Table for this object
-       // Which contains a valid union in this slot
-       unsafe { Gaps::init_from_table(t) }
-     })
-    } else {
-      None
-    }
+  pub fn value_bits(&self) -> u8 {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<u8>(Weights::VT_VALUE_BITS, Some(0)).unwrap()}
   }
-
+  /// Elements of a group or a block.
+  #[inline]
+  pub fn group(&self) -> u8 {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<u8>(Weights::VT_GROUP, Some(4)).unwrap()}
+  }
+  /// Bits of a code of Gaps, 1 to 8.
+  #[inline]
+  pub fn gap_bits(&self) -> u8 {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<u8>(Weights::VT_GAP_BITS, Some(3)).unwrap()}
+  }
+  /// Stored elements of each group of NOfM.
+  #[inline]
+  pub fn kept(&self) -> u8 {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<u8>(Weights::VT_KEPT, Some(2)).unwrap()}
+  }
+  /// Whether elements of `value_bits` bits have no level for 0. Those of Bitmap, Groups and Gaps never have one.
+  #[inline]
+  pub fn no_zero(&self) -> bool {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<bool>(Weights::VT_NO_ZERO, Some(false)).unwrap()}
+  }
+  /// Columns after which the stream of Coded expects alike weights again.
+  #[inline]
+  pub fn period(&self) -> u16 {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<u16>(Weights::VT_PERIOD, Some(0)).unwrap()}
+  }
+  /// Stored elements, of Gaps with `value_bits`; otherwise `values` tells.
+  #[inline]
+  pub fn stored(&self) -> u32 {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<u32>(Weights::VT_STORED, Some(0)).unwrap()}
+  }
 }
 
-impl ::flatbuffers::Verifiable for Constant<'_> {
+impl ::flatbuffers::Verifiable for Weights<'_> {
   #[inline]
   fn run_verifier(
     v: &mut ::flatbuffers::Verifier, pos: usize
   ) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
     v.visit_table(pos)?
-     .visit_union::<Packing, _>("packing_type", Self::VT_PACKING_TYPE, "packing", Self::VT_PACKING, false, |key, v, pos| {
-        match key {
-          Packing::Dense => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<Dense>>("Packing::Dense", pos),
-          Packing::Bitmap => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<Bitmap>>("Packing::Bitmap", pos),
-          Packing::Gaps => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<Gaps>>("Packing::Gaps", pos),
-          _ => Ok(()),
-        }
-     })?
-     .visit_field::<DataType>("dtype", Self::VT_DTYPE, false)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, u8>>>("values", Self::VT_VALUES, false)?
      .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, f32>>>("scale", Self::VT_SCALE, false)?
-     .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, u32>>>("shape", Self::VT_SHAPE, false)?
+     .visit_field::<u32>("out_channels", Self::VT_OUT_CHANNELS, false)?
+     .visit_field::<Packing>("packing", Self::VT_PACKING, false)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, u8>>>("index", Self::VT_INDEX, false)?
+     .visit_field::<u8>("value_bits", Self::VT_VALUE_BITS, false)?
+     .visit_field::<u8>("group", Self::VT_GROUP, false)?
+     .visit_field::<u8>("gap_bits", Self::VT_GAP_BITS, false)?
+     .visit_field::<u8>("kept", Self::VT_KEPT, false)?
+     .visit_field::<bool>("no_zero", Self::VT_NO_ZERO, false)?
+     .visit_field::<u16>("period", Self::VT_PERIOD, false)?
+     .visit_field::<u32>("stored", Self::VT_STORED, false)?
      .finish();
     Ok(())
   }
 }
-pub struct ConstantArgs<'a> {
-    pub packing_type: Packing,
-    pub packing: Option<::flatbuffers::WIPOffset<::flatbuffers::UnionWIPOffset>>,
-    pub dtype: DataType,
+pub struct WeightsArgs<'a> {
+    pub values: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, u8>>>,
     pub scale: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, f32>>>,
-    pub shape: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, u32>>>,
+    pub out_channels: u32,
+    pub packing: Packing,
+    pub index: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, u8>>>,
+    pub value_bits: u8,
+    pub group: u8,
+    pub gap_bits: u8,
+    pub kept: u8,
+    pub no_zero: bool,
+    pub period: u16,
+    pub stored: u32,
 }
-impl<'a> Default for ConstantArgs<'a> {
+impl<'a> Default for WeightsArgs<'a> {
   #[inline]
   fn default() -> Self {
-    ConstantArgs {
-      packing_type: Packing::NONE,
-      packing: None,
-      dtype: DataType::Unspecified,
+    WeightsArgs {
+      values: None,
       scale: None,
-      shape: None,
+      out_channels: 0,
+      packing: Packing::Dense,
+      index: None,
+      value_bits: 0,
+      group: 4,
+      gap_bits: 3,
+      kept: 2,
+      no_zero: false,
+      period: 0,
+      stored: 0,
     }
   }
 }
 
-pub struct ConstantBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+pub struct WeightsBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
   fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
   start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
 }
-impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> ConstantBuilder<'a, 'b, A> {
+impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> WeightsBuilder<'a, 'b, A> {
   #[inline]
-  pub fn add_packing_type(&mut self, packing_type: Packing) {
-    self.fbb_.push_slot::<Packing>(Constant::VT_PACKING_TYPE, packing_type, Packing::NONE);
-  }
-  #[inline]
-  pub fn add_packing(&mut self, packing: ::flatbuffers::WIPOffset<::flatbuffers::UnionWIPOffset>) {
-    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(Constant::VT_PACKING, packing);
-  }
-  #[inline]
-  pub fn add_dtype(&mut self, dtype: DataType) {
-    self.fbb_.push_slot::<DataType>(Constant::VT_DTYPE, dtype, DataType::Unspecified);
+  pub fn add_values(&mut self, values: ::flatbuffers::WIPOffset<::flatbuffers::Vector<'b , u8>>) {
+    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(Weights::VT_VALUES, values);
   }
   #[inline]
   pub fn add_scale(&mut self, scale: ::flatbuffers::WIPOffset<::flatbuffers::Vector<'b , f32>>) {
-    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(Constant::VT_SCALE, scale);
+    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(Weights::VT_SCALE, scale);
   }
   #[inline]
-  pub fn add_shape(&mut self, shape: ::flatbuffers::WIPOffset<::flatbuffers::Vector<'b , u32>>) {
-    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(Constant::VT_SHAPE, shape);
+  pub fn add_out_channels(&mut self, out_channels: u32) {
+    self.fbb_.push_slot::<u32>(Weights::VT_OUT_CHANNELS, out_channels, 0);
   }
   #[inline]
-  pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> ConstantBuilder<'a, 'b, A> {
+  pub fn add_packing(&mut self, packing: Packing) {
+    self.fbb_.push_slot::<Packing>(Weights::VT_PACKING, packing, Packing::Dense);
+  }
+  #[inline]
+  pub fn add_index(&mut self, index: ::flatbuffers::WIPOffset<::flatbuffers::Vector<'b , u8>>) {
+    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(Weights::VT_INDEX, index);
+  }
+  #[inline]
+  pub fn add_value_bits(&mut self, value_bits: u8) {
+    self.fbb_.push_slot::<u8>(Weights::VT_VALUE_BITS, value_bits, 0);
+  }
+  #[inline]
+  pub fn add_group(&mut self, group: u8) {
+    self.fbb_.push_slot::<u8>(Weights::VT_GROUP, group, 4);
+  }
+  #[inline]
+  pub fn add_gap_bits(&mut self, gap_bits: u8) {
+    self.fbb_.push_slot::<u8>(Weights::VT_GAP_BITS, gap_bits, 3);
+  }
+  #[inline]
+  pub fn add_kept(&mut self, kept: u8) {
+    self.fbb_.push_slot::<u8>(Weights::VT_KEPT, kept, 2);
+  }
+  #[inline]
+  pub fn add_no_zero(&mut self, no_zero: bool) {
+    self.fbb_.push_slot::<bool>(Weights::VT_NO_ZERO, no_zero, false);
+  }
+  #[inline]
+  pub fn add_period(&mut self, period: u16) {
+    self.fbb_.push_slot::<u16>(Weights::VT_PERIOD, period, 0);
+  }
+  #[inline]
+  pub fn add_stored(&mut self, stored: u32) {
+    self.fbb_.push_slot::<u32>(Weights::VT_STORED, stored, 0);
+  }
+  #[inline]
+  pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> WeightsBuilder<'a, 'b, A> {
     let start = _fbb.start_table();
-    ConstantBuilder {
+    WeightsBuilder {
       fbb_: _fbb,
       start_: start,
     }
   }
   #[inline]
-  pub fn finish(self) -> ::flatbuffers::WIPOffset<Constant<'a>> {
+  pub fn finish(self) -> ::flatbuffers::WIPOffset<Weights<'a>> {
     let o = self.fbb_.end_table(self.start_);
     ::flatbuffers::WIPOffset::new(o.value())
   }
 }
 
-impl ::core::fmt::Debug for Constant<'_> {
+impl ::core::fmt::Debug for Weights<'_> {
   fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
-    let mut ds = f.debug_struct("Constant");
-      ds.field("packing_type", &self.packing_type());
-      match self.packing_type() {
-        Packing::Dense => {
-          if let Some(x) = self.packing_as_dense() {
-            ds.field("packing", &x)
-          } else {
-            ds.field("packing", &"InvalidFlatbuffer: Union discriminant does not match value.")
-          }
-        },
-        Packing::Bitmap => {
-          if let Some(x) = self.packing_as_bitmap() {
-            ds.field("packing", &x)
-          } else {
-            ds.field("packing", &"InvalidFlatbuffer: Union discriminant does not match value.")
-          }
-        },
-        Packing::Gaps => {
-          if let Some(x) = self.packing_as_gaps() {
-            ds.field("packing", &x)
-          } else {
-            ds.field("packing", &"InvalidFlatbuffer: Union discriminant does not match value.")
-          }
-        },
-        _ => {
-          let x: Option<()> = None;
-          ds.field("packing", &x)
-        },
-      };
-      ds.field("dtype", &self.dtype());
+    let mut ds = f.debug_struct("Weights");
+      ds.field("values", &self.values());
       ds.field("scale", &self.scale());
-      ds.field("shape", &self.shape());
+      ds.field("out_channels", &self.out_channels());
+      ds.field("packing", &self.packing());
+      ds.field("index", &self.index());
+      ds.field("value_bits", &self.value_bits());
+      ds.field("group", &self.group());
+      ds.field("gap_bits", &self.gap_bits());
+      ds.field("kept", &self.kept());
+      ds.field("no_zero", &self.no_zero());
+      ds.field("period", &self.period());
+      ds.field("stored", &self.stored());
       ds.finish()
   }
 }
-pub enum Conv2dOffset {}
+pub enum WindowOffset {}
 #[derive(Copy, Clone, PartialEq)]
 
-/// Two-dimensional convolution of [N, H, W, I] by weights [O, KH, KW, I]. Padding stands for real 0.
-pub struct Conv2d<'a> {
+/// Where a convolution or a pool looks. A size or stride of 0, and a window that is left out, is the op's usual one: 3 x 3 and
+/// stride 1 of convolutions; 2 x 2 of pools, whose stride is the size.
+pub struct Window<'a> {
   pub _tab: ::flatbuffers::Table<'a>,
 }
 
-impl<'a> ::flatbuffers::Follow<'a> for Conv2d<'a> {
-  type Inner = Conv2d<'a>;
+impl<'a> ::flatbuffers::Follow<'a> for Window<'a> {
+  type Inner = Window<'a>;
   #[inline]
   unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
     Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
   }
 }
 
-impl<'a> Conv2d<'a> {
-  pub const VT_WEIGHTS: ::flatbuffers::VOffsetT = 4;
-  pub const VT_BIAS: ::flatbuffers::VOffsetT = 6;
-  pub const VT_ACTIVATION: ::flatbuffers::VOffsetT = 8;
-  pub const VT_STRIDE_H: ::flatbuffers::VOffsetT = 10;
-  pub const VT_STRIDE_W: ::flatbuffers::VOffsetT = 12;
-  pub const VT_PAD_TOP: ::flatbuffers::VOffsetT = 14;
-  pub const VT_PAD_BOTTOM: ::flatbuffers::VOffsetT = 16;
-  pub const VT_PAD_LEFT: ::flatbuffers::VOffsetT = 18;
-  pub const VT_PAD_RIGHT: ::flatbuffers::VOffsetT = 20;
-  pub const VT_DILATION_H: ::flatbuffers::VOffsetT = 22;
-  pub const VT_DILATION_W: ::flatbuffers::VOffsetT = 24;
-
-  #[inline]
-  pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
-    Conv2d { _tab: table }
-  }
-  #[allow(unused_mut)]
-  pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
-    _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
-    args: &'args Conv2dArgs<'args>
-  ) -> ::flatbuffers::WIPOffset<Conv2d<'bldr>> {
-    let mut builder = Conv2dBuilder::new(_fbb);
-    if let Some(x) = args.bias { builder.add_bias(x); }
-    if let Some(x) = args.weights { builder.add_weights(x); }
-    builder.add_dilation_w(args.dilation_w);
-    builder.add_dilation_h(args.dilation_h);
-    builder.add_pad_right(args.pad_right);
-    builder.add_pad_left(args.pad_left);
-    builder.add_pad_bottom(args.pad_bottom);
-    builder.add_pad_top(args.pad_top);
-    builder.add_stride_w(args.stride_w);
-    builder.add_stride_h(args.stride_h);
-    builder.add_activation(args.activation);
-    builder.finish()
-  }
-
-
-  #[inline]
-  pub fn weights(&self) -> Option<Constant<'a>> {
-    // Safety:
-    // Created from valid Table for this object
-    // which contains a valid value in this slot
-    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<Constant>>(Conv2d::VT_WEIGHTS, None)}
-  }
-  #[inline]
-  pub fn bias(&self) -> Option<Constant<'a>> {
-    // Safety:
-    // Created from valid Table for this object
-    // which contains a valid value in this slot
-    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<Constant>>(Conv2d::VT_BIAS, None)}
-  }
-  #[inline]
-  pub fn activation(&self) -> Activation {
-    // Safety:
-    // Created from valid Table for this object
-    // which contains a valid value in this slot
-    unsafe { self._tab.get::<Activation>(Conv2d::VT_ACTIVATION, Some(Activation::None)).unwrap()}
-  }
-  /// Elements between windows.
-  #[inline]
-  pub fn stride_h(&self) -> u16 {
-    // Safety:
-    // Created from valid Table for this object
-    // which contains a valid value in this slot
-    unsafe { self._tab.get::<u16>(Conv2d::VT_STRIDE_H, Some(1)).unwrap()}
-  }
-  #[inline]
-  pub fn stride_w(&self) -> u16 {
-    // Safety:
-    // Created from valid Table for this object
-    // which contains a valid value in this slot
-    unsafe { self._tab.get::<u16>(Conv2d::VT_STRIDE_W, Some(1)).unwrap()}
-  }
-  /// Elements added on each side.
-  #[inline]
-  pub fn pad_top(&self) -> u16 {
-    // Safety:
-    // Created from valid Table for this object
-    // which contains a valid value in this slot
-    unsafe { self._tab.get::<u16>(Conv2d::VT_PAD_TOP, Some(0)).unwrap()}
-  }
-  #[inline]
-  pub fn pad_bottom(&self) -> u16 {
-    // Safety:
-    // Created from valid Table for this object
-    // which contains a valid value in this slot
-    unsafe { self._tab.get::<u16>(Conv2d::VT_PAD_BOTTOM, Some(0)).unwrap()}
-  }
-  #[inline]
-  pub fn pad_left(&self) -> u16 {
-    // Safety:
-    // Created from valid Table for this object
-    // which contains a valid value in this slot
-    unsafe { self._tab.get::<u16>(Conv2d::VT_PAD_LEFT, Some(0)).unwrap()}
-  }
-  #[inline]
-  pub fn pad_right(&self) -> u16 {
-    // Safety:
-    // Created from valid Table for this object
-    // which contains a valid value in this slot
-    unsafe { self._tab.get::<u16>(Conv2d::VT_PAD_RIGHT, Some(0)).unwrap()}
-  }
-  /// Elements between two taps of a window.
-  #[inline]
-  pub fn dilation_h(&self) -> u16 {
-    // Safety:
-    // Created from valid Table for this object
-    // which contains a valid value in this slot
-    unsafe { self._tab.get::<u16>(Conv2d::VT_DILATION_H, Some(1)).unwrap()}
-  }
-  #[inline]
-  pub fn dilation_w(&self) -> u16 {
-    // Safety:
-    // Created from valid Table for this object
-    // which contains a valid value in this slot
-    unsafe { self._tab.get::<u16>(Conv2d::VT_DILATION_W, Some(1)).unwrap()}
-  }
-}
-
-impl ::flatbuffers::Verifiable for Conv2d<'_> {
-  #[inline]
-  fn run_verifier(
-    v: &mut ::flatbuffers::Verifier, pos: usize
-  ) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
-    v.visit_table(pos)?
-     .visit_field::<::flatbuffers::ForwardsUOffset<Constant>>("weights", Self::VT_WEIGHTS, false)?
-     .visit_field::<::flatbuffers::ForwardsUOffset<Constant>>("bias", Self::VT_BIAS, false)?
-     .visit_field::<Activation>("activation", Self::VT_ACTIVATION, false)?
-     .visit_field::<u16>("stride_h", Self::VT_STRIDE_H, false)?
-     .visit_field::<u16>("stride_w", Self::VT_STRIDE_W, false)?
-     .visit_field::<u16>("pad_top", Self::VT_PAD_TOP, false)?
-     .visit_field::<u16>("pad_bottom", Self::VT_PAD_BOTTOM, false)?
-     .visit_field::<u16>("pad_left", Self::VT_PAD_LEFT, false)?
-     .visit_field::<u16>("pad_right", Self::VT_PAD_RIGHT, false)?
-     .visit_field::<u16>("dilation_h", Self::VT_DILATION_H, false)?
-     .visit_field::<u16>("dilation_w", Self::VT_DILATION_W, false)?
-     .finish();
-    Ok(())
-  }
-}
-pub struct Conv2dArgs<'a> {
-    pub weights: Option<::flatbuffers::WIPOffset<Constant<'a>>>,
-    pub bias: Option<::flatbuffers::WIPOffset<Constant<'a>>>,
-    pub activation: Activation,
-    pub stride_h: u16,
-    pub stride_w: u16,
-    pub pad_top: u16,
-    pub pad_bottom: u16,
-    pub pad_left: u16,
-    pub pad_right: u16,
-    pub dilation_h: u16,
-    pub dilation_w: u16,
-}
-impl<'a> Default for Conv2dArgs<'a> {
-  #[inline]
-  fn default() -> Self {
-    Conv2dArgs {
-      weights: None,
-      bias: None,
-      activation: Activation::None,
-      stride_h: 1,
-      stride_w: 1,
-      pad_top: 0,
-      pad_bottom: 0,
-      pad_left: 0,
-      pad_right: 0,
-      dilation_h: 1,
-      dilation_w: 1,
-    }
-  }
-}
-
-pub struct Conv2dBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
-  fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
-  start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
-}
-impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> Conv2dBuilder<'a, 'b, A> {
-  #[inline]
-  pub fn add_weights(&mut self, weights: ::flatbuffers::WIPOffset<Constant<'b >>) {
-    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<Constant>>(Conv2d::VT_WEIGHTS, weights);
-  }
-  #[inline]
-  pub fn add_bias(&mut self, bias: ::flatbuffers::WIPOffset<Constant<'b >>) {
-    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<Constant>>(Conv2d::VT_BIAS, bias);
-  }
-  #[inline]
-  pub fn add_activation(&mut self, activation: Activation) {
-    self.fbb_.push_slot::<Activation>(Conv2d::VT_ACTIVATION, activation, Activation::None);
-  }
-  #[inline]
-  pub fn add_stride_h(&mut self, stride_h: u16) {
-    self.fbb_.push_slot::<u16>(Conv2d::VT_STRIDE_H, stride_h, 1);
-  }
-  #[inline]
-  pub fn add_stride_w(&mut self, stride_w: u16) {
-    self.fbb_.push_slot::<u16>(Conv2d::VT_STRIDE_W, stride_w, 1);
-  }
-  #[inline]
-  pub fn add_pad_top(&mut self, pad_top: u16) {
-    self.fbb_.push_slot::<u16>(Conv2d::VT_PAD_TOP, pad_top, 0);
-  }
-  #[inline]
-  pub fn add_pad_bottom(&mut self, pad_bottom: u16) {
-    self.fbb_.push_slot::<u16>(Conv2d::VT_PAD_BOTTOM, pad_bottom, 0);
-  }
-  #[inline]
-  pub fn add_pad_left(&mut self, pad_left: u16) {
-    self.fbb_.push_slot::<u16>(Conv2d::VT_PAD_LEFT, pad_left, 0);
-  }
-  #[inline]
-  pub fn add_pad_right(&mut self, pad_right: u16) {
-    self.fbb_.push_slot::<u16>(Conv2d::VT_PAD_RIGHT, pad_right, 0);
-  }
-  #[inline]
-  pub fn add_dilation_h(&mut self, dilation_h: u16) {
-    self.fbb_.push_slot::<u16>(Conv2d::VT_DILATION_H, dilation_h, 1);
-  }
-  #[inline]
-  pub fn add_dilation_w(&mut self, dilation_w: u16) {
-    self.fbb_.push_slot::<u16>(Conv2d::VT_DILATION_W, dilation_w, 1);
-  }
-  #[inline]
-  pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> Conv2dBuilder<'a, 'b, A> {
-    let start = _fbb.start_table();
-    Conv2dBuilder {
-      fbb_: _fbb,
-      start_: start,
-    }
-  }
-  #[inline]
-  pub fn finish(self) -> ::flatbuffers::WIPOffset<Conv2d<'a>> {
-    let o = self.fbb_.end_table(self.start_);
-    ::flatbuffers::WIPOffset::new(o.value())
-  }
-}
-
-impl ::core::fmt::Debug for Conv2d<'_> {
-  fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
-    let mut ds = f.debug_struct("Conv2d");
-      ds.field("weights", &self.weights());
-      ds.field("bias", &self.bias());
-      ds.field("activation", &self.activation());
-      ds.field("stride_h", &self.stride_h());
-      ds.field("stride_w", &self.stride_w());
-      ds.field("pad_top", &self.pad_top());
-      ds.field("pad_bottom", &self.pad_bottom());
-      ds.field("pad_left", &self.pad_left());
-      ds.field("pad_right", &self.pad_right());
-      ds.field("dilation_h", &self.dilation_h());
-      ds.field("dilation_w", &self.dilation_w());
-      ds.finish()
-  }
-}
-pub enum MaxPool2dOffset {}
-#[derive(Copy, Clone, PartialEq)]
-
-/// The largest element of each window of [N, H, W, C]; padding never wins. Type and quantization are the input's.
-pub struct MaxPool2d<'a> {
-  pub _tab: ::flatbuffers::Table<'a>,
-}
-
-impl<'a> ::flatbuffers::Follow<'a> for MaxPool2d<'a> {
-  type Inner = MaxPool2d<'a>;
-  #[inline]
-  unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
-    Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
-  }
-}
-
-impl<'a> MaxPool2d<'a> {
-  pub const VT_WINDOW_H: ::flatbuffers::VOffsetT = 4;
-  pub const VT_WINDOW_W: ::flatbuffers::VOffsetT = 6;
+impl<'a> Window<'a> {
+  pub const VT_SIZE_H: ::flatbuffers::VOffsetT = 4;
+  pub const VT_SIZE_W: ::flatbuffers::VOffsetT = 6;
   pub const VT_STRIDE_H: ::flatbuffers::VOffsetT = 8;
   pub const VT_STRIDE_W: ::flatbuffers::VOffsetT = 10;
   pub const VT_PAD_TOP: ::flatbuffers::VOffsetT = 12;
   pub const VT_PAD_BOTTOM: ::flatbuffers::VOffsetT = 14;
   pub const VT_PAD_LEFT: ::flatbuffers::VOffsetT = 16;
   pub const VT_PAD_RIGHT: ::flatbuffers::VOffsetT = 18;
+  pub const VT_DILATION_H: ::flatbuffers::VOffsetT = 20;
+  pub const VT_DILATION_W: ::flatbuffers::VOffsetT = 22;
 
   #[inline]
   pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
-    MaxPool2d { _tab: table }
+    Window { _tab: table }
   }
   #[allow(unused_mut)]
   pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
     _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
-    args: &'args MaxPool2dArgs
-  ) -> ::flatbuffers::WIPOffset<MaxPool2d<'bldr>> {
-    let mut builder = MaxPool2dBuilder::new(_fbb);
-    builder.add_pad_right(args.pad_right);
-    builder.add_pad_left(args.pad_left);
-    builder.add_pad_bottom(args.pad_bottom);
-    builder.add_pad_top(args.pad_top);
-    builder.add_stride_w(args.stride_w);
-    builder.add_stride_h(args.stride_h);
-    builder.add_window_w(args.window_w);
-    builder.add_window_h(args.window_h);
-    builder.finish()
-  }
-
-
-  #[inline]
-  pub fn window_h(&self) -> u16 {
-    // Safety:
-    // Created from valid Table for this object
-    // which contains a valid value in this slot
-    unsafe { self._tab.get::<u16>(MaxPool2d::VT_WINDOW_H, Some(2)).unwrap()}
-  }
-  #[inline]
-  pub fn window_w(&self) -> u16 {
-    // Safety:
-    // Created from valid Table for this object
-    // which contains a valid value in this slot
-    unsafe { self._tab.get::<u16>(MaxPool2d::VT_WINDOW_W, Some(2)).unwrap()}
-  }
-  /// Elements between windows; 0: as the window.
-  #[inline]
-  pub fn stride_h(&self) -> u16 {
-    // Safety:
-    // Created from valid Table for this object
-    // which contains a valid value in this slot
-    unsafe { self._tab.get::<u16>(MaxPool2d::VT_STRIDE_H, Some(0)).unwrap()}
-  }
-  #[inline]
-  pub fn stride_w(&self) -> u16 {
-    // Safety:
-    // Created from valid Table for this object
-    // which contains a valid value in this slot
-    unsafe { self._tab.get::<u16>(MaxPool2d::VT_STRIDE_W, Some(0)).unwrap()}
-  }
-  #[inline]
-  pub fn pad_top(&self) -> u16 {
-    // Safety:
-    // Created from valid Table for this object
-    // which contains a valid value in this slot
-    unsafe { self._tab.get::<u16>(MaxPool2d::VT_PAD_TOP, Some(0)).unwrap()}
-  }
-  #[inline]
-  pub fn pad_bottom(&self) -> u16 {
-    // Safety:
-    // Created from valid Table for this object
-    // which contains a valid value in this slot
-    unsafe { self._tab.get::<u16>(MaxPool2d::VT_PAD_BOTTOM, Some(0)).unwrap()}
-  }
-  #[inline]
-  pub fn pad_left(&self) -> u16 {
-    // Safety:
-    // Created from valid Table for this object
-    // which contains a valid value in this slot
-    unsafe { self._tab.get::<u16>(MaxPool2d::VT_PAD_LEFT, Some(0)).unwrap()}
-  }
-  #[inline]
-  pub fn pad_right(&self) -> u16 {
-    // Safety:
-    // Created from valid Table for this object
-    // which contains a valid value in this slot
-    unsafe { self._tab.get::<u16>(MaxPool2d::VT_PAD_RIGHT, Some(0)).unwrap()}
-  }
-}
-
-impl ::flatbuffers::Verifiable for MaxPool2d<'_> {
-  #[inline]
-  fn run_verifier(
-    v: &mut ::flatbuffers::Verifier, pos: usize
-  ) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
-    v.visit_table(pos)?
-     .visit_field::<u16>("window_h", Self::VT_WINDOW_H, false)?
-     .visit_field::<u16>("window_w", Self::VT_WINDOW_W, false)?
-     .visit_field::<u16>("stride_h", Self::VT_STRIDE_H, false)?
-     .visit_field::<u16>("stride_w", Self::VT_STRIDE_W, false)?
-     .visit_field::<u16>("pad_top", Self::VT_PAD_TOP, false)?
-     .visit_field::<u16>("pad_bottom", Self::VT_PAD_BOTTOM, false)?
-     .visit_field::<u16>("pad_left", Self::VT_PAD_LEFT, false)?
-     .visit_field::<u16>("pad_right", Self::VT_PAD_RIGHT, false)?
-     .finish();
-    Ok(())
-  }
-}
-pub struct MaxPool2dArgs {
-    pub window_h: u16,
-    pub window_w: u16,
-    pub stride_h: u16,
-    pub stride_w: u16,
-    pub pad_top: u16,
-    pub pad_bottom: u16,
-    pub pad_left: u16,
-    pub pad_right: u16,
-}
-impl<'a> Default for MaxPool2dArgs {
-  #[inline]
-  fn default() -> Self {
-    MaxPool2dArgs {
-      window_h: 2,
-      window_w: 2,
-      stride_h: 0,
-      stride_w: 0,
-      pad_top: 0,
-      pad_bottom: 0,
-      pad_left: 0,
-      pad_right: 0,
-    }
-  }
-}
-
-pub struct MaxPool2dBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
-  fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
-  start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
-}
-impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> MaxPool2dBuilder<'a, 'b, A> {
-  #[inline]
-  pub fn add_window_h(&mut self, window_h: u16) {
-    self.fbb_.push_slot::<u16>(MaxPool2d::VT_WINDOW_H, window_h, 2);
-  }
-  #[inline]
-  pub fn add_window_w(&mut self, window_w: u16) {
-    self.fbb_.push_slot::<u16>(MaxPool2d::VT_WINDOW_W, window_w, 2);
-  }
-  #[inline]
-  pub fn add_stride_h(&mut self, stride_h: u16) {
-    self.fbb_.push_slot::<u16>(MaxPool2d::VT_STRIDE_H, stride_h, 0);
-  }
-  #[inline]
-  pub fn add_stride_w(&mut self, stride_w: u16) {
-    self.fbb_.push_slot::<u16>(MaxPool2d::VT_STRIDE_W, stride_w, 0);
-  }
-  #[inline]
-  pub fn add_pad_top(&mut self, pad_top: u16) {
-    self.fbb_.push_slot::<u16>(MaxPool2d::VT_PAD_TOP, pad_top, 0);
-  }
-  #[inline]
-  pub fn add_pad_bottom(&mut self, pad_bottom: u16) {
-    self.fbb_.push_slot::<u16>(MaxPool2d::VT_PAD_BOTTOM, pad_bottom, 0);
-  }
-  #[inline]
-  pub fn add_pad_left(&mut self, pad_left: u16) {
-    self.fbb_.push_slot::<u16>(MaxPool2d::VT_PAD_LEFT, pad_left, 0);
-  }
-  #[inline]
-  pub fn add_pad_right(&mut self, pad_right: u16) {
-    self.fbb_.push_slot::<u16>(MaxPool2d::VT_PAD_RIGHT, pad_right, 0);
-  }
-  #[inline]
-  pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> MaxPool2dBuilder<'a, 'b, A> {
-    let start = _fbb.start_table();
-    MaxPool2dBuilder {
-      fbb_: _fbb,
-      start_: start,
-    }
-  }
-  #[inline]
-  pub fn finish(self) -> ::flatbuffers::WIPOffset<MaxPool2d<'a>> {
-    let o = self.fbb_.end_table(self.start_);
-    ::flatbuffers::WIPOffset::new(o.value())
-  }
-}
-
-impl ::core::fmt::Debug for MaxPool2d<'_> {
-  fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
-    let mut ds = f.debug_struct("MaxPool2d");
-      ds.field("window_h", &self.window_h());
-      ds.field("window_w", &self.window_w());
-      ds.field("stride_h", &self.stride_h());
-      ds.field("stride_w", &self.stride_w());
-      ds.field("pad_top", &self.pad_top());
-      ds.field("pad_bottom", &self.pad_bottom());
-      ds.field("pad_left", &self.pad_left());
-      ds.field("pad_right", &self.pad_right());
-      ds.finish()
-  }
-}
-pub enum FullyConnectedOffset {}
-#[derive(Copy, Clone, PartialEq)]
-
-/// [N, in] by weights [out, in].
-pub struct FullyConnected<'a> {
-  pub _tab: ::flatbuffers::Table<'a>,
-}
-
-impl<'a> ::flatbuffers::Follow<'a> for FullyConnected<'a> {
-  type Inner = FullyConnected<'a>;
-  #[inline]
-  unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
-    Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
-  }
-}
-
-impl<'a> FullyConnected<'a> {
-  pub const VT_WEIGHTS: ::flatbuffers::VOffsetT = 4;
-  pub const VT_BIAS: ::flatbuffers::VOffsetT = 6;
-  pub const VT_ACTIVATION: ::flatbuffers::VOffsetT = 8;
-
-  #[inline]
-  pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
-    FullyConnected { _tab: table }
-  }
-  #[allow(unused_mut)]
-  pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
-    _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
-    args: &'args FullyConnectedArgs<'args>
-  ) -> ::flatbuffers::WIPOffset<FullyConnected<'bldr>> {
-    let mut builder = FullyConnectedBuilder::new(_fbb);
-    if let Some(x) = args.bias { builder.add_bias(x); }
-    if let Some(x) = args.weights { builder.add_weights(x); }
-    builder.add_activation(args.activation);
-    builder.finish()
-  }
-
-
-  #[inline]
-  pub fn weights(&self) -> Option<Constant<'a>> {
-    // Safety:
-    // Created from valid Table for this object
-    // which contains a valid value in this slot
-    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<Constant>>(FullyConnected::VT_WEIGHTS, None)}
-  }
-  #[inline]
-  pub fn bias(&self) -> Option<Constant<'a>> {
-    // Safety:
-    // Created from valid Table for this object
-    // which contains a valid value in this slot
-    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<Constant>>(FullyConnected::VT_BIAS, None)}
-  }
-  #[inline]
-  pub fn activation(&self) -> Activation {
-    // Safety:
-    // Created from valid Table for this object
-    // which contains a valid value in this slot
-    unsafe { self._tab.get::<Activation>(FullyConnected::VT_ACTIVATION, Some(Activation::None)).unwrap()}
-  }
-}
-
-impl ::flatbuffers::Verifiable for FullyConnected<'_> {
-  #[inline]
-  fn run_verifier(
-    v: &mut ::flatbuffers::Verifier, pos: usize
-  ) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
-    v.visit_table(pos)?
-     .visit_field::<::flatbuffers::ForwardsUOffset<Constant>>("weights", Self::VT_WEIGHTS, false)?
-     .visit_field::<::flatbuffers::ForwardsUOffset<Constant>>("bias", Self::VT_BIAS, false)?
-     .visit_field::<Activation>("activation", Self::VT_ACTIVATION, false)?
-     .finish();
-    Ok(())
-  }
-}
-pub struct FullyConnectedArgs<'a> {
-    pub weights: Option<::flatbuffers::WIPOffset<Constant<'a>>>,
-    pub bias: Option<::flatbuffers::WIPOffset<Constant<'a>>>,
-    pub activation: Activation,
-}
-impl<'a> Default for FullyConnectedArgs<'a> {
-  #[inline]
-  fn default() -> Self {
-    FullyConnectedArgs {
-      weights: None,
-      bias: None,
-      activation: Activation::None,
-    }
-  }
-}
-
-pub struct FullyConnectedBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
-  fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
-  start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
-}
-impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> FullyConnectedBuilder<'a, 'b, A> {
-  #[inline]
-  pub fn add_weights(&mut self, weights: ::flatbuffers::WIPOffset<Constant<'b >>) {
-    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<Constant>>(FullyConnected::VT_WEIGHTS, weights);
-  }
-  #[inline]
-  pub fn add_bias(&mut self, bias: ::flatbuffers::WIPOffset<Constant<'b >>) {
-    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<Constant>>(FullyConnected::VT_BIAS, bias);
-  }
-  #[inline]
-  pub fn add_activation(&mut self, activation: Activation) {
-    self.fbb_.push_slot::<Activation>(FullyConnected::VT_ACTIVATION, activation, Activation::None);
-  }
-  #[inline]
-  pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> FullyConnectedBuilder<'a, 'b, A> {
-    let start = _fbb.start_table();
-    FullyConnectedBuilder {
-      fbb_: _fbb,
-      start_: start,
-    }
-  }
-  #[inline]
-  pub fn finish(self) -> ::flatbuffers::WIPOffset<FullyConnected<'a>> {
-    let o = self.fbb_.end_table(self.start_);
-    ::flatbuffers::WIPOffset::new(o.value())
-  }
-}
-
-impl ::core::fmt::Debug for FullyConnected<'_> {
-  fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
-    let mut ds = f.debug_struct("FullyConnected");
-      ds.field("weights", &self.weights());
-      ds.field("bias", &self.bias());
-      ds.field("activation", &self.activation());
-      ds.finish()
-  }
-}
-pub enum ReshapeOffset {}
-#[derive(Copy, Clone, PartialEq)]
-
-/// The same elements under another shape. Type and quantization are the input's.
-pub struct Reshape<'a> {
-  pub _tab: ::flatbuffers::Table<'a>,
-}
-
-impl<'a> ::flatbuffers::Follow<'a> for Reshape<'a> {
-  type Inner = Reshape<'a>;
-  #[inline]
-  unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
-    Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
-  }
-}
-
-impl<'a> Reshape<'a> {
-  pub const VT_SHAPE: ::flatbuffers::VOffsetT = 4;
-
-  #[inline]
-  pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
-    Reshape { _tab: table }
-  }
-  #[allow(unused_mut)]
-  pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
-    _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
-    args: &'args ReshapeArgs<'args>
-  ) -> ::flatbuffers::WIPOffset<Reshape<'bldr>> {
-    let mut builder = ReshapeBuilder::new(_fbb);
-    if let Some(x) = args.shape { builder.add_shape(x); }
-    builder.finish()
-  }
-
-
-  /// Dimensions; the leading one is the batch, written 1; one other may be -1, whatever is left. Absent: [1, -1].
-  #[inline]
-  pub fn shape(&self) -> Option<::flatbuffers::Vector<'a, i32>> {
-    // Safety:
-    // Created from valid Table for this object
-    // which contains a valid value in this slot
-    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'a, i32>>>(Reshape::VT_SHAPE, None)}
-  }
-}
-
-impl ::flatbuffers::Verifiable for Reshape<'_> {
-  #[inline]
-  fn run_verifier(
-    v: &mut ::flatbuffers::Verifier, pos: usize
-  ) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
-    v.visit_table(pos)?
-     .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, i32>>>("shape", Self::VT_SHAPE, false)?
-     .finish();
-    Ok(())
-  }
-}
-pub struct ReshapeArgs<'a> {
-    pub shape: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, i32>>>,
-}
-impl<'a> Default for ReshapeArgs<'a> {
-  #[inline]
-  fn default() -> Self {
-    ReshapeArgs {
-      shape: None,
-    }
-  }
-}
-
-pub struct ReshapeBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
-  fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
-  start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
-}
-impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> ReshapeBuilder<'a, 'b, A> {
-  #[inline]
-  pub fn add_shape(&mut self, shape: ::flatbuffers::WIPOffset<::flatbuffers::Vector<'b , i32>>) {
-    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(Reshape::VT_SHAPE, shape);
-  }
-  #[inline]
-  pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> ReshapeBuilder<'a, 'b, A> {
-    let start = _fbb.start_table();
-    ReshapeBuilder {
-      fbb_: _fbb,
-      start_: start,
-    }
-  }
-  #[inline]
-  pub fn finish(self) -> ::flatbuffers::WIPOffset<Reshape<'a>> {
-    let o = self.fbb_.end_table(self.start_);
-    ::flatbuffers::WIPOffset::new(o.value())
-  }
-}
-
-impl ::core::fmt::Debug for Reshape<'_> {
-  fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
-    let mut ds = f.debug_struct("Reshape");
-      ds.field("shape", &self.shape());
-      ds.finish()
-  }
-}
-pub enum QuantizeOffset {}
-#[derive(Copy, Clone, PartialEq)]
-
-/// F32 to the I8 or U8 of the node's value.
-pub struct Quantize<'a> {
-  pub _tab: ::flatbuffers::Table<'a>,
-}
-
-impl<'a> ::flatbuffers::Follow<'a> for Quantize<'a> {
-  type Inner = Quantize<'a>;
-  #[inline]
-  unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
-    Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
-  }
-}
-
-impl<'a> Quantize<'a> {
-
-  #[inline]
-  pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
-    Quantize { _tab: table }
-  }
-  #[allow(unused_mut)]
-  pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
-    _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
-    _args: &'args QuantizeArgs
-  ) -> ::flatbuffers::WIPOffset<Quantize<'bldr>> {
-    let mut builder = QuantizeBuilder::new(_fbb);
-    builder.finish()
-  }
-
-}
-
-impl ::flatbuffers::Verifiable for Quantize<'_> {
-  #[inline]
-  fn run_verifier(
-    v: &mut ::flatbuffers::Verifier, pos: usize
-  ) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
-    v.visit_table(pos)?
-     .finish();
-    Ok(())
-  }
-}
-pub struct QuantizeArgs {
-}
-impl<'a> Default for QuantizeArgs {
-  #[inline]
-  fn default() -> Self {
-    QuantizeArgs {
-    }
-  }
-}
-
-pub struct QuantizeBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
-  fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
-  start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
-}
-impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> QuantizeBuilder<'a, 'b, A> {
-  #[inline]
-  pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> QuantizeBuilder<'a, 'b, A> {
-    let start = _fbb.start_table();
-    QuantizeBuilder {
-      fbb_: _fbb,
-      start_: start,
-    }
-  }
-  #[inline]
-  pub fn finish(self) -> ::flatbuffers::WIPOffset<Quantize<'a>> {
-    let o = self.fbb_.end_table(self.start_);
-    ::flatbuffers::WIPOffset::new(o.value())
-  }
-}
-
-impl ::core::fmt::Debug for Quantize<'_> {
-  fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
-    let mut ds = f.debug_struct("Quantize");
-      ds.finish()
-  }
-}
-pub enum DequantizeOffset {}
-#[derive(Copy, Clone, PartialEq)]
-
-/// I8 or U8 to F32.
-pub struct Dequantize<'a> {
-  pub _tab: ::flatbuffers::Table<'a>,
-}
-
-impl<'a> ::flatbuffers::Follow<'a> for Dequantize<'a> {
-  type Inner = Dequantize<'a>;
-  #[inline]
-  unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
-    Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
-  }
-}
-
-impl<'a> Dequantize<'a> {
-
-  #[inline]
-  pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
-    Dequantize { _tab: table }
-  }
-  #[allow(unused_mut)]
-  pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
-    _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
-    _args: &'args DequantizeArgs
-  ) -> ::flatbuffers::WIPOffset<Dequantize<'bldr>> {
-    let mut builder = DequantizeBuilder::new(_fbb);
-    builder.finish()
-  }
-
-}
-
-impl ::flatbuffers::Verifiable for Dequantize<'_> {
-  #[inline]
-  fn run_verifier(
-    v: &mut ::flatbuffers::Verifier, pos: usize
-  ) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
-    v.visit_table(pos)?
-     .finish();
-    Ok(())
-  }
-}
-pub struct DequantizeArgs {
-}
-impl<'a> Default for DequantizeArgs {
-  #[inline]
-  fn default() -> Self {
-    DequantizeArgs {
-    }
-  }
-}
-
-pub struct DequantizeBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
-  fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
-  start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
-}
-impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> DequantizeBuilder<'a, 'b, A> {
-  #[inline]
-  pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> DequantizeBuilder<'a, 'b, A> {
-    let start = _fbb.start_table();
-    DequantizeBuilder {
-      fbb_: _fbb,
-      start_: start,
-    }
-  }
-  #[inline]
-  pub fn finish(self) -> ::flatbuffers::WIPOffset<Dequantize<'a>> {
-    let o = self.fbb_.end_table(self.start_);
-    ::flatbuffers::WIPOffset::new(o.value())
-  }
-}
-
-impl ::core::fmt::Debug for Dequantize<'_> {
-  fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
-    let mut ds = f.debug_struct("Dequantize");
-      ds.finish()
-  }
-}
-pub enum DepthwiseConv2dOffset {}
-#[derive(Copy, Clone, PartialEq)]
-
-/// Convolution of each channel of [N, H, W, I] by itself, by weights [1, KH, KW, O]. O is I times a whole depth multiplier;
-/// output channel o reads input channel o / multiplier, rounded down. Padding stands for real 0.
-pub struct DepthwiseConv2d<'a> {
-  pub _tab: ::flatbuffers::Table<'a>,
-}
-
-impl<'a> ::flatbuffers::Follow<'a> for DepthwiseConv2d<'a> {
-  type Inner = DepthwiseConv2d<'a>;
-  #[inline]
-  unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
-    Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
-  }
-}
-
-impl<'a> DepthwiseConv2d<'a> {
-  pub const VT_WEIGHTS: ::flatbuffers::VOffsetT = 4;
-  pub const VT_BIAS: ::flatbuffers::VOffsetT = 6;
-  pub const VT_ACTIVATION: ::flatbuffers::VOffsetT = 8;
-  pub const VT_STRIDE_H: ::flatbuffers::VOffsetT = 10;
-  pub const VT_STRIDE_W: ::flatbuffers::VOffsetT = 12;
-  pub const VT_PAD_TOP: ::flatbuffers::VOffsetT = 14;
-  pub const VT_PAD_BOTTOM: ::flatbuffers::VOffsetT = 16;
-  pub const VT_PAD_LEFT: ::flatbuffers::VOffsetT = 18;
-  pub const VT_PAD_RIGHT: ::flatbuffers::VOffsetT = 20;
-  pub const VT_DILATION_H: ::flatbuffers::VOffsetT = 22;
-  pub const VT_DILATION_W: ::flatbuffers::VOffsetT = 24;
-
-  #[inline]
-  pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
-    DepthwiseConv2d { _tab: table }
-  }
-  #[allow(unused_mut)]
-  pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
-    _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
-    args: &'args DepthwiseConv2dArgs<'args>
-  ) -> ::flatbuffers::WIPOffset<DepthwiseConv2d<'bldr>> {
-    let mut builder = DepthwiseConv2dBuilder::new(_fbb);
-    if let Some(x) = args.bias { builder.add_bias(x); }
-    if let Some(x) = args.weights { builder.add_weights(x); }
+    args: &'args WindowArgs
+  ) -> ::flatbuffers::WIPOffset<Window<'bldr>> {
+    let mut builder = WindowBuilder::new(_fbb);
     builder.add_dilation_w(args.dilation_w);
     builder.add_dilation_h(args.dilation_h);
     builder.add_pad_right(args.pad_right);
@@ -2083,31 +929,25 @@ impl<'a> DepthwiseConv2d<'a> {
     builder.add_pad_top(args.pad_top);
     builder.add_stride_w(args.stride_w);
     builder.add_stride_h(args.stride_h);
-    builder.add_activation(args.activation);
+    builder.add_size_w(args.size_w);
+    builder.add_size_h(args.size_h);
     builder.finish()
   }
 
 
   #[inline]
-  pub fn weights(&self) -> Option<Constant<'a>> {
+  pub fn size_h(&self) -> u16 {
     // Safety:
     // Created from valid Table for this object
     // which contains a valid value in this slot
-    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<Constant>>(DepthwiseConv2d::VT_WEIGHTS, None)}
+    unsafe { self._tab.get::<u16>(Window::VT_SIZE_H, Some(0)).unwrap()}
   }
   #[inline]
-  pub fn bias(&self) -> Option<Constant<'a>> {
+  pub fn size_w(&self) -> u16 {
     // Safety:
     // Created from valid Table for this object
     // which contains a valid value in this slot
-    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<Constant>>(DepthwiseConv2d::VT_BIAS, None)}
-  }
-  #[inline]
-  pub fn activation(&self) -> Activation {
-    // Safety:
-    // Created from valid Table for this object
-    // which contains a valid value in this slot
-    unsafe { self._tab.get::<Activation>(DepthwiseConv2d::VT_ACTIVATION, Some(Activation::None)).unwrap()}
+    unsafe { self._tab.get::<u16>(Window::VT_SIZE_W, Some(0)).unwrap()}
   }
   /// Elements between windows.
   #[inline]
@@ -2115,70 +955,69 @@ impl<'a> DepthwiseConv2d<'a> {
     // Safety:
     // Created from valid Table for this object
     // which contains a valid value in this slot
-    unsafe { self._tab.get::<u16>(DepthwiseConv2d::VT_STRIDE_H, Some(1)).unwrap()}
+    unsafe { self._tab.get::<u16>(Window::VT_STRIDE_H, Some(0)).unwrap()}
   }
   #[inline]
   pub fn stride_w(&self) -> u16 {
     // Safety:
     // Created from valid Table for this object
     // which contains a valid value in this slot
-    unsafe { self._tab.get::<u16>(DepthwiseConv2d::VT_STRIDE_W, Some(1)).unwrap()}
+    unsafe { self._tab.get::<u16>(Window::VT_STRIDE_W, Some(0)).unwrap()}
   }
-  /// Elements added on each side.
+  /// Elements added on each side: real 0 to a convolution, never the largest to a pool.
   #[inline]
   pub fn pad_top(&self) -> u16 {
     // Safety:
     // Created from valid Table for this object
     // which contains a valid value in this slot
-    unsafe { self._tab.get::<u16>(DepthwiseConv2d::VT_PAD_TOP, Some(0)).unwrap()}
+    unsafe { self._tab.get::<u16>(Window::VT_PAD_TOP, Some(0)).unwrap()}
   }
   #[inline]
   pub fn pad_bottom(&self) -> u16 {
     // Safety:
     // Created from valid Table for this object
     // which contains a valid value in this slot
-    unsafe { self._tab.get::<u16>(DepthwiseConv2d::VT_PAD_BOTTOM, Some(0)).unwrap()}
+    unsafe { self._tab.get::<u16>(Window::VT_PAD_BOTTOM, Some(0)).unwrap()}
   }
   #[inline]
   pub fn pad_left(&self) -> u16 {
     // Safety:
     // Created from valid Table for this object
     // which contains a valid value in this slot
-    unsafe { self._tab.get::<u16>(DepthwiseConv2d::VT_PAD_LEFT, Some(0)).unwrap()}
+    unsafe { self._tab.get::<u16>(Window::VT_PAD_LEFT, Some(0)).unwrap()}
   }
   #[inline]
   pub fn pad_right(&self) -> u16 {
     // Safety:
     // Created from valid Table for this object
     // which contains a valid value in this slot
-    unsafe { self._tab.get::<u16>(DepthwiseConv2d::VT_PAD_RIGHT, Some(0)).unwrap()}
+    unsafe { self._tab.get::<u16>(Window::VT_PAD_RIGHT, Some(0)).unwrap()}
   }
-  /// Elements between two taps of a window.
+  /// Elements between two taps of a window; convolutions only.
   #[inline]
   pub fn dilation_h(&self) -> u16 {
     // Safety:
     // Created from valid Table for this object
     // which contains a valid value in this slot
-    unsafe { self._tab.get::<u16>(DepthwiseConv2d::VT_DILATION_H, Some(1)).unwrap()}
+    unsafe { self._tab.get::<u16>(Window::VT_DILATION_H, Some(1)).unwrap()}
   }
   #[inline]
   pub fn dilation_w(&self) -> u16 {
     // Safety:
     // Created from valid Table for this object
     // which contains a valid value in this slot
-    unsafe { self._tab.get::<u16>(DepthwiseConv2d::VT_DILATION_W, Some(1)).unwrap()}
+    unsafe { self._tab.get::<u16>(Window::VT_DILATION_W, Some(1)).unwrap()}
   }
 }
 
-impl ::flatbuffers::Verifiable for DepthwiseConv2d<'_> {
+impl ::flatbuffers::Verifiable for Window<'_> {
   #[inline]
   fn run_verifier(
     v: &mut ::flatbuffers::Verifier, pos: usize
   ) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
     v.visit_table(pos)?
-     .visit_field::<::flatbuffers::ForwardsUOffset<Constant>>("weights", Self::VT_WEIGHTS, false)?
-     .visit_field::<::flatbuffers::ForwardsUOffset<Constant>>("bias", Self::VT_BIAS, false)?
-     .visit_field::<Activation>("activation", Self::VT_ACTIVATION, false)?
+     .visit_field::<u16>("size_h", Self::VT_SIZE_H, false)?
+     .visit_field::<u16>("size_w", Self::VT_SIZE_W, false)?
      .visit_field::<u16>("stride_h", Self::VT_STRIDE_H, false)?
      .visit_field::<u16>("stride_w", Self::VT_STRIDE_W, false)?
      .visit_field::<u16>("pad_top", Self::VT_PAD_TOP, false)?
@@ -2191,10 +1030,9 @@ impl ::flatbuffers::Verifiable for DepthwiseConv2d<'_> {
     Ok(())
   }
 }
-pub struct DepthwiseConv2dArgs<'a> {
-    pub weights: Option<::flatbuffers::WIPOffset<Constant<'a>>>,
-    pub bias: Option<::flatbuffers::WIPOffset<Constant<'a>>>,
-    pub activation: Activation,
+pub struct WindowArgs {
+    pub size_h: u16,
+    pub size_w: u16,
     pub stride_h: u16,
     pub stride_w: u16,
     pub pad_top: u16,
@@ -2204,15 +1042,14 @@ pub struct DepthwiseConv2dArgs<'a> {
     pub dilation_h: u16,
     pub dilation_w: u16,
 }
-impl<'a> Default for DepthwiseConv2dArgs<'a> {
+impl<'a> Default for WindowArgs {
   #[inline]
   fn default() -> Self {
-    DepthwiseConv2dArgs {
-      weights: None,
-      bias: None,
-      activation: Activation::None,
-      stride_h: 1,
-      stride_w: 1,
+    WindowArgs {
+      size_h: 0,
+      size_w: 0,
+      stride_h: 0,
+      stride_w: 0,
       pad_top: 0,
       pad_bottom: 0,
       pad_left: 0,
@@ -2223,76 +1060,71 @@ impl<'a> Default for DepthwiseConv2dArgs<'a> {
   }
 }
 
-pub struct DepthwiseConv2dBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+pub struct WindowBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
   fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
   start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
 }
-impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> DepthwiseConv2dBuilder<'a, 'b, A> {
+impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> WindowBuilder<'a, 'b, A> {
   #[inline]
-  pub fn add_weights(&mut self, weights: ::flatbuffers::WIPOffset<Constant<'b >>) {
-    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<Constant>>(DepthwiseConv2d::VT_WEIGHTS, weights);
+  pub fn add_size_h(&mut self, size_h: u16) {
+    self.fbb_.push_slot::<u16>(Window::VT_SIZE_H, size_h, 0);
   }
   #[inline]
-  pub fn add_bias(&mut self, bias: ::flatbuffers::WIPOffset<Constant<'b >>) {
-    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<Constant>>(DepthwiseConv2d::VT_BIAS, bias);
-  }
-  #[inline]
-  pub fn add_activation(&mut self, activation: Activation) {
-    self.fbb_.push_slot::<Activation>(DepthwiseConv2d::VT_ACTIVATION, activation, Activation::None);
+  pub fn add_size_w(&mut self, size_w: u16) {
+    self.fbb_.push_slot::<u16>(Window::VT_SIZE_W, size_w, 0);
   }
   #[inline]
   pub fn add_stride_h(&mut self, stride_h: u16) {
-    self.fbb_.push_slot::<u16>(DepthwiseConv2d::VT_STRIDE_H, stride_h, 1);
+    self.fbb_.push_slot::<u16>(Window::VT_STRIDE_H, stride_h, 0);
   }
   #[inline]
   pub fn add_stride_w(&mut self, stride_w: u16) {
-    self.fbb_.push_slot::<u16>(DepthwiseConv2d::VT_STRIDE_W, stride_w, 1);
+    self.fbb_.push_slot::<u16>(Window::VT_STRIDE_W, stride_w, 0);
   }
   #[inline]
   pub fn add_pad_top(&mut self, pad_top: u16) {
-    self.fbb_.push_slot::<u16>(DepthwiseConv2d::VT_PAD_TOP, pad_top, 0);
+    self.fbb_.push_slot::<u16>(Window::VT_PAD_TOP, pad_top, 0);
   }
   #[inline]
   pub fn add_pad_bottom(&mut self, pad_bottom: u16) {
-    self.fbb_.push_slot::<u16>(DepthwiseConv2d::VT_PAD_BOTTOM, pad_bottom, 0);
+    self.fbb_.push_slot::<u16>(Window::VT_PAD_BOTTOM, pad_bottom, 0);
   }
   #[inline]
   pub fn add_pad_left(&mut self, pad_left: u16) {
-    self.fbb_.push_slot::<u16>(DepthwiseConv2d::VT_PAD_LEFT, pad_left, 0);
+    self.fbb_.push_slot::<u16>(Window::VT_PAD_LEFT, pad_left, 0);
   }
   #[inline]
   pub fn add_pad_right(&mut self, pad_right: u16) {
-    self.fbb_.push_slot::<u16>(DepthwiseConv2d::VT_PAD_RIGHT, pad_right, 0);
+    self.fbb_.push_slot::<u16>(Window::VT_PAD_RIGHT, pad_right, 0);
   }
   #[inline]
   pub fn add_dilation_h(&mut self, dilation_h: u16) {
-    self.fbb_.push_slot::<u16>(DepthwiseConv2d::VT_DILATION_H, dilation_h, 1);
+    self.fbb_.push_slot::<u16>(Window::VT_DILATION_H, dilation_h, 1);
   }
   #[inline]
   pub fn add_dilation_w(&mut self, dilation_w: u16) {
-    self.fbb_.push_slot::<u16>(DepthwiseConv2d::VT_DILATION_W, dilation_w, 1);
+    self.fbb_.push_slot::<u16>(Window::VT_DILATION_W, dilation_w, 1);
   }
   #[inline]
-  pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> DepthwiseConv2dBuilder<'a, 'b, A> {
+  pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> WindowBuilder<'a, 'b, A> {
     let start = _fbb.start_table();
-    DepthwiseConv2dBuilder {
+    WindowBuilder {
       fbb_: _fbb,
       start_: start,
     }
   }
   #[inline]
-  pub fn finish(self) -> ::flatbuffers::WIPOffset<DepthwiseConv2d<'a>> {
+  pub fn finish(self) -> ::flatbuffers::WIPOffset<Window<'a>> {
     let o = self.fbb_.end_table(self.start_);
     ::flatbuffers::WIPOffset::new(o.value())
   }
 }
 
-impl ::core::fmt::Debug for DepthwiseConv2d<'_> {
+impl ::core::fmt::Debug for Window<'_> {
   fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
-    let mut ds = f.debug_struct("DepthwiseConv2d");
-      ds.field("weights", &self.weights());
-      ds.field("bias", &self.bias());
-      ds.field("activation", &self.activation());
+    let mut ds = f.debug_struct("Window");
+      ds.field("size_h", &self.size_h());
+      ds.field("size_w", &self.size_w());
       ds.field("stride_h", &self.stride_h());
       ds.field("stride_w", &self.stride_w());
       ds.field("pad_top", &self.pad_top());
@@ -2321,11 +1153,18 @@ impl<'a> ::flatbuffers::Follow<'a> for Node<'a> {
 }
 
 impl<'a> Node<'a> {
-  pub const VT_OP_TYPE: ::flatbuffers::VOffsetT = 4;
-  pub const VT_OP: ::flatbuffers::VOffsetT = 6;
-  pub const VT_VALUE: ::flatbuffers::VOffsetT = 8;
-  pub const VT_INPUTS: ::flatbuffers::VOffsetT = 10;
-  pub const VT_NAME: ::flatbuffers::VOffsetT = 12;
+  pub const VT_OP: ::flatbuffers::VOffsetT = 4;
+  pub const VT_SCALE: ::flatbuffers::VOffsetT = 6;
+  pub const VT_ZERO_POINT: ::flatbuffers::VOffsetT = 8;
+  pub const VT_WEIGHTS: ::flatbuffers::VOffsetT = 10;
+  pub const VT_BIAS: ::flatbuffers::VOffsetT = 12;
+  pub const VT_NAME: ::flatbuffers::VOffsetT = 14;
+  pub const VT_ACTIVATION: ::flatbuffers::VOffsetT = 16;
+  pub const VT_WINDOW: ::flatbuffers::VOffsetT = 18;
+  pub const VT_DTYPE: ::flatbuffers::VOffsetT = 20;
+  pub const VT_SHAPE: ::flatbuffers::VOffsetT = 22;
+  pub const VT_INPUTS: ::flatbuffers::VOffsetT = 24;
+  pub const VT_TARGET: ::flatbuffers::VOffsetT = 26;
 
   #[inline]
   pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
@@ -2337,35 +1176,97 @@ impl<'a> Node<'a> {
     args: &'args NodeArgs<'args>
   ) -> ::flatbuffers::WIPOffset<Node<'bldr>> {
     let mut builder = NodeBuilder::new(_fbb);
-    if let Some(x) = args.name { builder.add_name(x); }
+    if let Some(x) = args.target { builder.add_target(x); }
     if let Some(x) = args.inputs { builder.add_inputs(x); }
-    if let Some(x) = args.value { builder.add_value(x); }
-    if let Some(x) = args.op { builder.add_op(x); }
-    builder.add_op_type(args.op_type);
+    if let Some(x) = args.shape { builder.add_shape(x); }
+    if let Some(x) = args.window { builder.add_window(x); }
+    if let Some(x) = args.name { builder.add_name(x); }
+    if let Some(x) = args.bias { builder.add_bias(x); }
+    if let Some(x) = args.weights { builder.add_weights(x); }
+    builder.add_scale(args.scale);
+    builder.add_zero_point(args.zero_point);
+    builder.add_dtype(args.dtype);
+    builder.add_activation(args.activation);
+    builder.add_op(args.op);
     builder.finish()
   }
 
 
   #[inline]
-  pub fn op_type(&self) -> Op {
+  pub fn op(&self) -> Op {
     // Safety:
     // Created from valid Table for this object
     // which contains a valid value in this slot
-    unsafe { self._tab.get::<Op>(Node::VT_OP_TYPE, Some(Op::NONE)).unwrap()}
+    unsafe { self._tab.get::<Op>(Node::VT_OP, Some(Op::Unspecified)).unwrap()}
+  }
+  /// Real units a step of its value, where they are not the input's; absent (0) for F32.
+  #[inline]
+  pub fn scale(&self) -> f32 {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<f32>(Node::VT_SCALE, Some(0.0)).unwrap()}
   }
   #[inline]
-  pub fn op(&self) -> Option<::flatbuffers::Table<'a>> {
+  pub fn zero_point(&self) -> i16 {
     // Safety:
     // Created from valid Table for this object
     // which contains a valid value in this slot
-    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<::flatbuffers::Table<'a>>>(Node::VT_OP, None)}
+    unsafe { self._tab.get::<i16>(Node::VT_ZERO_POINT, Some(0)).unwrap()}
   }
   #[inline]
-  pub fn value(&self) -> Option<Value<'a>> {
+  pub fn weights(&self) -> Option<Weights<'a>> {
     // Safety:
     // Created from valid Table for this object
     // which contains a valid value in this slot
-    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<Value>>(Node::VT_VALUE, None)}
+    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<Weights>>(Node::VT_WEIGHTS, None)}
+  }
+  /// One element an output channel, little-endian: F32 beside F32 weights; otherwise signed integers of 1, 2 or 4 bytes, as many
+  /// as fill the vector, whose step is input scale * weight scale.
+  #[inline]
+  pub fn bias(&self) -> Option<::flatbuffers::Vector<'a, u8>> {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'a, u8>>>(Node::VT_BIAS, None)}
+  }
+  /// Of the node and its value.
+  #[inline]
+  pub fn name(&self) -> Option<&'a str> {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<&str>>(Node::VT_NAME, None)}
+  }
+  #[inline]
+  pub fn activation(&self) -> Activation {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<Activation>(Node::VT_ACTIVATION, Some(Activation::None)).unwrap()}
+  }
+  #[inline]
+  pub fn window(&self) -> Option<Window<'a>> {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<Window>>(Node::VT_WINDOW, None)}
+  }
+  /// Element type of its value, where it is not the usual one.
+  #[inline]
+  pub fn dtype(&self) -> DataType {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<DataType>(Node::VT_DTYPE, Some(DataType::Unspecified)).unwrap()}
+  }
+  /// Dimensions of its value, without the batch, where another than the next node reads it.
+  #[inline]
+  pub fn shape(&self) -> Option<::flatbuffers::Vector<'a, u32>> {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'a, u32>>>(Node::VT_SHAPE, None)}
   }
   /// Values that it reads, each smaller than its own; absent: the value just before its own.
   #[inline]
@@ -2375,118 +1276,14 @@ impl<'a> Node<'a> {
     // which contains a valid value in this slot
     unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'a, u16>>>(Node::VT_INPUTS, None)}
   }
+  /// Of Reshape: dimensions without the batch; one may be -1, whatever is left. Absent: [-1].
   #[inline]
-  pub fn name(&self) -> Option<&'a str> {
+  pub fn target(&self) -> Option<::flatbuffers::Vector<'a, i32>> {
     // Safety:
     // Created from valid Table for this object
     // which contains a valid value in this slot
-    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<&str>>(Node::VT_NAME, None)}
+    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'a, i32>>>(Node::VT_TARGET, None)}
   }
-  #[inline]
-  #[allow(non_snake_case)]
-  pub fn op_as_conv_2d(&self) -> Option<Conv2d<'a>> {
-    if self.op_type() == Op::Conv2d {
-      self.op().map(|t| {
-       // Safety:
-       // Created from a valid Table for this object
-       // Which contains a valid union in this slot
-       unsafe { Conv2d::init_from_table(t) }
-     })
-    } else {
-      None
-    }
-  }
-
-  #[inline]
-  #[allow(non_snake_case)]
-  pub fn op_as_max_pool_2d(&self) -> Option<MaxPool2d<'a>> {
-    if self.op_type() == Op::MaxPool2d {
-      self.op().map(|t| {
-       // Safety:
-       // Created from a valid Table for this object
-       // Which contains a valid union in this slot
-       unsafe { MaxPool2d::init_from_table(t) }
-     })
-    } else {
-      None
-    }
-  }
-
-  #[inline]
-  #[allow(non_snake_case)]
-  pub fn op_as_fully_connected(&self) -> Option<FullyConnected<'a>> {
-    if self.op_type() == Op::FullyConnected {
-      self.op().map(|t| {
-       // Safety:
-       // Created from a valid Table for this object
-       // Which contains a valid union in this slot
-       unsafe { FullyConnected::init_from_table(t) }
-     })
-    } else {
-      None
-    }
-  }
-
-  #[inline]
-  #[allow(non_snake_case)]
-  pub fn op_as_reshape(&self) -> Option<Reshape<'a>> {
-    if self.op_type() == Op::Reshape {
-      self.op().map(|t| {
-       // Safety:
-       // Created from a valid Table for this object
-       // Which contains a valid union in this slot
-       unsafe { Reshape::init_from_table(t) }
-     })
-    } else {
-      None
-    }
-  }
-
-  #[inline]
-  #[allow(non_snake_case)]
-  pub fn op_as_quantize(&self) -> Option<Quantize<'a>> {
-    if self.op_type() == Op::Quantize {
-      self.op().map(|t| {
-       // Safety:
-       // Created from a valid Table for this object
-       // Which contains a valid union in this slot
-       unsafe { Quantize::init_from_table(t) }
-     })
-    } else {
-      None
-    }
-  }
-
-  #[inline]
-  #[allow(non_snake_case)]
-  pub fn op_as_dequantize(&self) -> Option<Dequantize<'a>> {
-    if self.op_type() == Op::Dequantize {
-      self.op().map(|t| {
-       // Safety:
-       // Created from a valid Table for this object
-       // Which contains a valid union in this slot
-       unsafe { Dequantize::init_from_table(t) }
-     })
-    } else {
-      None
-    }
-  }
-
-  #[inline]
-  #[allow(non_snake_case)]
-  pub fn op_as_depthwise_conv_2d(&self) -> Option<DepthwiseConv2d<'a>> {
-    if self.op_type() == Op::DepthwiseConv2d {
-      self.op().map(|t| {
-       // Safety:
-       // Created from a valid Table for this object
-       // Which contains a valid union in this slot
-       unsafe { DepthwiseConv2d::init_from_table(t) }
-     })
-    } else {
-      None
-    }
-  }
-
 }
 
 impl ::flatbuffers::Verifiable for Node<'_> {
@@ -2495,41 +1292,52 @@ impl ::flatbuffers::Verifiable for Node<'_> {
     v: &mut ::flatbuffers::Verifier, pos: usize
   ) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
     v.visit_table(pos)?
-     .visit_union::<Op, _>("op_type", Self::VT_OP_TYPE, "op", Self::VT_OP, false, |key, v, pos| {
-        match key {
-          Op::Conv2d => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<Conv2d>>("Op::Conv2d", pos),
-          Op::MaxPool2d => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<MaxPool2d>>("Op::MaxPool2d", pos),
-          Op::FullyConnected => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<FullyConnected>>("Op::FullyConnected", pos),
-          Op::Reshape => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<Reshape>>("Op::Reshape", pos),
-          Op::Quantize => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<Quantize>>("Op::Quantize", pos),
-          Op::Dequantize => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<Dequantize>>("Op::Dequantize", pos),
-          Op::DepthwiseConv2d => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<DepthwiseConv2d>>("Op::DepthwiseConv2d", pos),
-          _ => Ok(()),
-        }
-     })?
-     .visit_field::<::flatbuffers::ForwardsUOffset<Value>>("value", Self::VT_VALUE, false)?
-     .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, u16>>>("inputs", Self::VT_INPUTS, false)?
+     .visit_field::<Op>("op", Self::VT_OP, false)?
+     .visit_field::<f32>("scale", Self::VT_SCALE, false)?
+     .visit_field::<i16>("zero_point", Self::VT_ZERO_POINT, false)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<Weights>>("weights", Self::VT_WEIGHTS, false)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, u8>>>("bias", Self::VT_BIAS, false)?
      .visit_field::<::flatbuffers::ForwardsUOffset<&str>>("name", Self::VT_NAME, false)?
+     .visit_field::<Activation>("activation", Self::VT_ACTIVATION, false)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<Window>>("window", Self::VT_WINDOW, false)?
+     .visit_field::<DataType>("dtype", Self::VT_DTYPE, false)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, u32>>>("shape", Self::VT_SHAPE, false)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, u16>>>("inputs", Self::VT_INPUTS, false)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, i32>>>("target", Self::VT_TARGET, false)?
      .finish();
     Ok(())
   }
 }
 pub struct NodeArgs<'a> {
-    pub op_type: Op,
-    pub op: Option<::flatbuffers::WIPOffset<::flatbuffers::UnionWIPOffset>>,
-    pub value: Option<::flatbuffers::WIPOffset<Value<'a>>>,
-    pub inputs: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, u16>>>,
+    pub op: Op,
+    pub scale: f32,
+    pub zero_point: i16,
+    pub weights: Option<::flatbuffers::WIPOffset<Weights<'a>>>,
+    pub bias: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, u8>>>,
     pub name: Option<::flatbuffers::WIPOffset<&'a str>>,
+    pub activation: Activation,
+    pub window: Option<::flatbuffers::WIPOffset<Window<'a>>>,
+    pub dtype: DataType,
+    pub shape: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, u32>>>,
+    pub inputs: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, u16>>>,
+    pub target: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, i32>>>,
 }
 impl<'a> Default for NodeArgs<'a> {
   #[inline]
   fn default() -> Self {
     NodeArgs {
-      op_type: Op::NONE,
-      op: None,
-      value: None,
-      inputs: None,
+      op: Op::Unspecified,
+      scale: 0.0,
+      zero_point: 0,
+      weights: None,
+      bias: None,
       name: None,
+      activation: Activation::None,
+      window: None,
+      dtype: DataType::Unspecified,
+      shape: None,
+      inputs: None,
+      target: None,
     }
   }
 }
@@ -2540,24 +1348,52 @@ pub struct NodeBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
 }
 impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> NodeBuilder<'a, 'b, A> {
   #[inline]
-  pub fn add_op_type(&mut self, op_type: Op) {
-    self.fbb_.push_slot::<Op>(Node::VT_OP_TYPE, op_type, Op::NONE);
+  pub fn add_op(&mut self, op: Op) {
+    self.fbb_.push_slot::<Op>(Node::VT_OP, op, Op::Unspecified);
   }
   #[inline]
-  pub fn add_op(&mut self, op: ::flatbuffers::WIPOffset<::flatbuffers::UnionWIPOffset>) {
-    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(Node::VT_OP, op);
+  pub fn add_scale(&mut self, scale: f32) {
+    self.fbb_.push_slot::<f32>(Node::VT_SCALE, scale, 0.0);
   }
   #[inline]
-  pub fn add_value(&mut self, value: ::flatbuffers::WIPOffset<Value<'b >>) {
-    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<Value>>(Node::VT_VALUE, value);
+  pub fn add_zero_point(&mut self, zero_point: i16) {
+    self.fbb_.push_slot::<i16>(Node::VT_ZERO_POINT, zero_point, 0);
+  }
+  #[inline]
+  pub fn add_weights(&mut self, weights: ::flatbuffers::WIPOffset<Weights<'b >>) {
+    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<Weights>>(Node::VT_WEIGHTS, weights);
+  }
+  #[inline]
+  pub fn add_bias(&mut self, bias: ::flatbuffers::WIPOffset<::flatbuffers::Vector<'b , u8>>) {
+    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(Node::VT_BIAS, bias);
+  }
+  #[inline]
+  pub fn add_name(&mut self, name: ::flatbuffers::WIPOffset<&'b  str>) {
+    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(Node::VT_NAME, name);
+  }
+  #[inline]
+  pub fn add_activation(&mut self, activation: Activation) {
+    self.fbb_.push_slot::<Activation>(Node::VT_ACTIVATION, activation, Activation::None);
+  }
+  #[inline]
+  pub fn add_window(&mut self, window: ::flatbuffers::WIPOffset<Window<'b >>) {
+    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<Window>>(Node::VT_WINDOW, window);
+  }
+  #[inline]
+  pub fn add_dtype(&mut self, dtype: DataType) {
+    self.fbb_.push_slot::<DataType>(Node::VT_DTYPE, dtype, DataType::Unspecified);
+  }
+  #[inline]
+  pub fn add_shape(&mut self, shape: ::flatbuffers::WIPOffset<::flatbuffers::Vector<'b , u32>>) {
+    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(Node::VT_SHAPE, shape);
   }
   #[inline]
   pub fn add_inputs(&mut self, inputs: ::flatbuffers::WIPOffset<::flatbuffers::Vector<'b , u16>>) {
     self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(Node::VT_INPUTS, inputs);
   }
   #[inline]
-  pub fn add_name(&mut self, name: ::flatbuffers::WIPOffset<&'b  str>) {
-    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(Node::VT_NAME, name);
+  pub fn add_target(&mut self, target: ::flatbuffers::WIPOffset<::flatbuffers::Vector<'b , i32>>) {
+    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(Node::VT_TARGET, target);
   }
   #[inline]
   pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> NodeBuilder<'a, 'b, A> {
@@ -2577,65 +1413,18 @@ impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> NodeBuilder<'a, 'b, A> {
 impl ::core::fmt::Debug for Node<'_> {
   fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
     let mut ds = f.debug_struct("Node");
-      ds.field("op_type", &self.op_type());
-      match self.op_type() {
-        Op::Conv2d => {
-          if let Some(x) = self.op_as_conv_2d() {
-            ds.field("op", &x)
-          } else {
-            ds.field("op", &"InvalidFlatbuffer: Union discriminant does not match value.")
-          }
-        },
-        Op::MaxPool2d => {
-          if let Some(x) = self.op_as_max_pool_2d() {
-            ds.field("op", &x)
-          } else {
-            ds.field("op", &"InvalidFlatbuffer: Union discriminant does not match value.")
-          }
-        },
-        Op::FullyConnected => {
-          if let Some(x) = self.op_as_fully_connected() {
-            ds.field("op", &x)
-          } else {
-            ds.field("op", &"InvalidFlatbuffer: Union discriminant does not match value.")
-          }
-        },
-        Op::Reshape => {
-          if let Some(x) = self.op_as_reshape() {
-            ds.field("op", &x)
-          } else {
-            ds.field("op", &"InvalidFlatbuffer: Union discriminant does not match value.")
-          }
-        },
-        Op::Quantize => {
-          if let Some(x) = self.op_as_quantize() {
-            ds.field("op", &x)
-          } else {
-            ds.field("op", &"InvalidFlatbuffer: Union discriminant does not match value.")
-          }
-        },
-        Op::Dequantize => {
-          if let Some(x) = self.op_as_dequantize() {
-            ds.field("op", &x)
-          } else {
-            ds.field("op", &"InvalidFlatbuffer: Union discriminant does not match value.")
-          }
-        },
-        Op::DepthwiseConv2d => {
-          if let Some(x) = self.op_as_depthwise_conv_2d() {
-            ds.field("op", &x)
-          } else {
-            ds.field("op", &"InvalidFlatbuffer: Union discriminant does not match value.")
-          }
-        },
-        _ => {
-          let x: Option<()> = None;
-          ds.field("op", &x)
-        },
-      };
-      ds.field("value", &self.value());
-      ds.field("inputs", &self.inputs());
+      ds.field("op", &self.op());
+      ds.field("scale", &self.scale());
+      ds.field("zero_point", &self.zero_point());
+      ds.field("weights", &self.weights());
+      ds.field("bias", &self.bias());
       ds.field("name", &self.name());
+      ds.field("activation", &self.activation());
+      ds.field("window", &self.window());
+      ds.field("dtype", &self.dtype());
+      ds.field("shape", &self.shape());
+      ds.field("inputs", &self.inputs());
+      ds.field("target", &self.target());
       ds.finish()
   }
 }
@@ -2772,10 +1561,10 @@ impl<'a> ::flatbuffers::Follow<'a> for Model<'a> {
 impl<'a> Model<'a> {
   pub const VT_NODES: ::flatbuffers::VOffsetT = 4;
   pub const VT_INPUTS: ::flatbuffers::VOffsetT = 6;
-  pub const VT_LABELS: ::flatbuffers::VOffsetT = 8;
-  pub const VT_NORMALIZATION: ::flatbuffers::VOffsetT = 10;
-  pub const VT_OUTPUTS: ::flatbuffers::VOffsetT = 12;
-  pub const VT_PRODUCER: ::flatbuffers::VOffsetT = 14;
+  pub const VT_PRODUCER: ::flatbuffers::VOffsetT = 8;
+  pub const VT_LABELS: ::flatbuffers::VOffsetT = 10;
+  pub const VT_NORMALIZATION: ::flatbuffers::VOffsetT = 12;
+  pub const VT_OUTPUTS: ::flatbuffers::VOffsetT = 14;
   pub const VT_FORMAT_VERSION: ::flatbuffers::VOffsetT = 16;
 
   #[inline]
@@ -2788,10 +1577,10 @@ impl<'a> Model<'a> {
     args: &'args ModelArgs<'args>
   ) -> ::flatbuffers::WIPOffset<Model<'bldr>> {
     let mut builder = ModelBuilder::new(_fbb);
-    if let Some(x) = args.producer { builder.add_producer(x); }
     if let Some(x) = args.outputs { builder.add_outputs(x); }
     if let Some(x) = args.normalization { builder.add_normalization(x); }
     if let Some(x) = args.labels { builder.add_labels(x); }
+    if let Some(x) = args.producer { builder.add_producer(x); }
     if let Some(x) = args.inputs { builder.add_inputs(x); }
     if let Some(x) = args.nodes { builder.add_nodes(x); }
     builder.add_format_version(args.format_version);
@@ -2815,13 +1604,21 @@ impl<'a> Model<'a> {
     // which contains a valid value in this slot
     unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<Value>>>>(Model::VT_INPUTS, None)}
   }
-  /// Class names, one for each element of the first output's last dimension.
+  /// What wrote the file.
   #[inline]
-  pub fn labels(&self) -> Option<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<&'a str>>> {
+  pub fn producer(&self) -> Option<&'a str> {
     // Safety:
     // Created from valid Table for this object
     // which contains a valid value in this slot
-    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<&'a str>>>>(Model::VT_LABELS, None)}
+    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<&str>>(Model::VT_PRODUCER, None)}
+  }
+  /// Class names, one a line, one for each element of the first output's last dimension.
+  #[inline]
+  pub fn labels(&self) -> Option<&'a str> {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<&str>>(Model::VT_LABELS, None)}
   }
   #[inline]
   pub fn normalization(&self) -> Option<Normalization<'a>> {
@@ -2837,14 +1634,6 @@ impl<'a> Model<'a> {
     // Created from valid Table for this object
     // which contains a valid value in this slot
     unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'a, u16>>>(Model::VT_OUTPUTS, None)}
-  }
-  /// What wrote the file.
-  #[inline]
-  pub fn producer(&self) -> Option<&'a str> {
-    // Safety:
-    // Created from valid Table for this object
-    // which contains a valid value in this slot
-    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<&str>>(Model::VT_PRODUCER, None)}
   }
   #[inline]
   pub fn format_version(&self) -> u16 {
@@ -2863,10 +1652,10 @@ impl ::flatbuffers::Verifiable for Model<'_> {
     v.visit_table(pos)?
      .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, ::flatbuffers::ForwardsUOffset<Node>>>>("nodes", Self::VT_NODES, false)?
      .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, ::flatbuffers::ForwardsUOffset<Value>>>>("inputs", Self::VT_INPUTS, false)?
-     .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, ::flatbuffers::ForwardsUOffset<&'_ str>>>>("labels", Self::VT_LABELS, false)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<&str>>("producer", Self::VT_PRODUCER, false)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<&str>>("labels", Self::VT_LABELS, false)?
      .visit_field::<::flatbuffers::ForwardsUOffset<Normalization>>("normalization", Self::VT_NORMALIZATION, false)?
      .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, u16>>>("outputs", Self::VT_OUTPUTS, false)?
-     .visit_field::<::flatbuffers::ForwardsUOffset<&str>>("producer", Self::VT_PRODUCER, false)?
      .visit_field::<u16>("format_version", Self::VT_FORMAT_VERSION, false)?
      .finish();
     Ok(())
@@ -2875,10 +1664,10 @@ impl ::flatbuffers::Verifiable for Model<'_> {
 pub struct ModelArgs<'a> {
     pub nodes: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<Node<'a>>>>>,
     pub inputs: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<Value<'a>>>>>,
-    pub labels: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<&'a str>>>>,
+    pub producer: Option<::flatbuffers::WIPOffset<&'a str>>,
+    pub labels: Option<::flatbuffers::WIPOffset<&'a str>>,
     pub normalization: Option<::flatbuffers::WIPOffset<Normalization<'a>>>,
     pub outputs: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, u16>>>,
-    pub producer: Option<::flatbuffers::WIPOffset<&'a str>>,
     pub format_version: u16,
 }
 impl<'a> Default for ModelArgs<'a> {
@@ -2887,10 +1676,10 @@ impl<'a> Default for ModelArgs<'a> {
     ModelArgs {
       nodes: None,
       inputs: None,
+      producer: None,
       labels: None,
       normalization: None,
       outputs: None,
-      producer: None,
       format_version: 1,
     }
   }
@@ -2910,7 +1699,11 @@ impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> ModelBuilder<'a, 'b, A> {
     self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(Model::VT_INPUTS, inputs);
   }
   #[inline]
-  pub fn add_labels(&mut self, labels: ::flatbuffers::WIPOffset<::flatbuffers::Vector<'b , ::flatbuffers::ForwardsUOffset<&'b  str>>>) {
+  pub fn add_producer(&mut self, producer: ::flatbuffers::WIPOffset<&'b  str>) {
+    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(Model::VT_PRODUCER, producer);
+  }
+  #[inline]
+  pub fn add_labels(&mut self, labels: ::flatbuffers::WIPOffset<&'b  str>) {
     self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(Model::VT_LABELS, labels);
   }
   #[inline]
@@ -2920,10 +1713,6 @@ impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> ModelBuilder<'a, 'b, A> {
   #[inline]
   pub fn add_outputs(&mut self, outputs: ::flatbuffers::WIPOffset<::flatbuffers::Vector<'b , u16>>) {
     self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(Model::VT_OUTPUTS, outputs);
-  }
-  #[inline]
-  pub fn add_producer(&mut self, producer: ::flatbuffers::WIPOffset<&'b  str>) {
-    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(Model::VT_PRODUCER, producer);
   }
   #[inline]
   pub fn add_format_version(&mut self, format_version: u16) {
@@ -2949,10 +1738,10 @@ impl ::core::fmt::Debug for Model<'_> {
     let mut ds = f.debug_struct("Model");
       ds.field("nodes", &self.nodes());
       ds.field("inputs", &self.inputs());
+      ds.field("producer", &self.producer());
       ds.field("labels", &self.labels());
       ds.field("normalization", &self.normalization());
       ds.field("outputs", &self.outputs());
-      ds.field("producer", &self.producer());
       ds.field("format_version", &self.format_version());
       ds.finish()
   }

@@ -26,6 +26,14 @@ pub enum Error {
         /// What is wrong with it, and where.
         source: Box<penjing_format::Error>,
     },
+    /// The file is not signed as it must be.
+    #[cfg(feature = "signed")]
+    Signature {
+        /// The file, where the bytes come from one.
+        path: Option<String>,
+        /// What is wrong with its signature.
+        source: crate::SignatureError,
+    },
     /// A node's constants do not expand to what its op expects.
     Weights {
         /// Index of the node.
@@ -40,11 +48,12 @@ pub enum Error {
         /// What is missing.
         what: &'static str,
     },
-    /// The session needs more memory than the options grant. Found out before any of it is allocated.
+    /// The session, or the model decoded, needs more memory than the options grant. Found out before any of it is allocated.
     TooLarge {
         /// Bytes that it needs at least.
         needed: u64,
-        /// Bytes granted, [`SessionOptions::max_bytes`](crate::SessionOptions::max_bytes).
+        /// Bytes granted: [`SessionOptions::max_bytes`](crate::SessionOptions::max_bytes) or
+        /// [`OpenOptions::max_bytes`](crate::OpenOptions::max_bytes).
         limit: u64,
     },
     /// An instruction set that this version does not know or this machine does not have.
@@ -82,6 +91,10 @@ impl fmt::Display for Error {
             Error::Io { path, source } => write!(f, "{}: {source}", path.display()),
             Error::Format { path: Some(path), source } => write!(f, "{path}: {source}"),
             Error::Format { path: None, source } => write!(f, "model: {source}"),
+            #[cfg(feature = "signed")]
+            Error::Signature { path: Some(path), source } => write!(f, "{path}: {source}"),
+            #[cfg(feature = "signed")]
+            Error::Signature { path: None, source } => write!(f, "model: {source}"),
             Error::Weights { node, source } => write!(f, "node {node}: {source}"),
             Error::Unsupported { node, what } => write!(f, "node {node}: {what}"),
             Error::TooLarge { needed, limit } => {
@@ -109,6 +122,8 @@ impl core::error::Error for Error {
             #[cfg(feature = "std")]
             Error::Io { source, .. } | Error::Thread { source } => Some(source),
             Error::Format { source, .. } => Some(source.as_ref()),
+            #[cfg(feature = "signed")]
+            Error::Signature { source, .. } => Some(source),
             Error::Weights { source, .. } => Some(source),
             _ => None,
         }

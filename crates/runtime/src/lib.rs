@@ -25,6 +25,8 @@ mod profile;
 pub mod reference;
 pub mod roofline;
 mod session;
+#[cfg(feature = "signed")]
+mod signed;
 mod storage;
 mod tensor;
 #[cfg(feature = "std")]
@@ -41,7 +43,9 @@ pub use plan::{GroupInfo, Plan};
 #[cfg(feature = "std")]
 pub use profile::{GroupProfile, Profile};
 pub use session::{Session, SessionOptions};
-pub use storage::{Model, TensorInfo};
+#[cfg(feature = "signed")]
+pub use signed::{PublicKey, SignatureError, Signer, verify};
+pub use storage::{Model, OpenOptions, TensorInfo};
 pub use tensor::{Input, Output};
 #[cfg(feature = "std")]
 pub use threads::ThreadPool;

@@ -1,7 +1,8 @@
 //! The oracle: every op by its definition, one output at a time, in f64 and i64. Slow on purpose.
 //!
 //! It states docs/numerics.md in its own words: it calls neither `penjing_quant` nor `ops`, `arch` or `operand`, so that a mistake there
-//! cannot hide here. Shapes come from the file's walk. Tests hold every kernel against it; nothing runs models with it.
+//! cannot hide here. Shapes come from the file's walk. Tests hold every kernel against it, and `penjing compare` reads the
+//! values between layers from it; nothing runs models with it.
 
 use penjing_format::read::{self, Conv2d, DepthwiseConv2d, FullyConnected, MaxPool2d, Step};
 use penjing_format::{Activation, Constant, DataType, Error, ModelView, Padding, TensorType};
@@ -51,32 +52,41 @@ impl Tensor {
 /// # Panics
 /// Where `inputs` do not have the model's types and lengths.
 pub fn run(model: &ModelView<'_>, inputs: &[Tensor]) -> Result<Vec<Tensor>, Error> {
+    let values = values(model, inputs)?;
+    Ok(model.outputs().map(|id| values[usize::from(id)].clone()).collect())
+}
+
+/// As [`run`], and returns every value of the graph by its number: the inputs, then what each node yields.
+///
+/// # Panics
+/// As [`run`].
+pub fn values(model: &ModelView<'_>, inputs: &[Tensor]) -> Result<Vec<Tensor>, Error> {
     let mut values = inputs.to_vec();
     for step in model.walk() {
         let step = step?;
         let output = run_step(&step, &values[usize::from(step.input.id)]);
         values.push(output);
     }
-    Ok(model.outputs().map(|id| values[usize::from(id)].clone()).collect())
+    Ok(values)
 }
 
 fn run_step(step: &Step<'_>, input: &Tensor) -> Tensor {
     let (from, to) = (&step.input.ty, &step.output.ty);
     match &step.op {
         read::Op::Conv2d(op) => weighted(
-            &conv_taps(op, from, to),
+            conv_taps(op, from, to),
             (&op.weights, op.bias.as_ref(), op.activation),
             (from, to),
             input,
         ),
         read::Op::DepthwiseConv2d(op) => weighted(
-            &depthwise_taps(op, from, to),
+            depthwise_taps(op, from, to),
             (&op.weights, op.bias.as_ref(), op.activation),
             (from, to),
             input,
         ),
         read::Op::FullyConnected(op) => weighted(
-            &dense_taps(op),
+            dense_taps(op),
             (&op.weights, op.bias.as_ref(), op.activation),
             (from, to),
             input,
@@ -149,12 +159,11 @@ fn tap_index(
     usize::try_from(index - i64::from(pad)).ok().filter(|&index| index < len)
 }
 
-fn conv_taps(op: &Conv2d<'_>, from: &TensorType, to: &TensorType) -> Vec<Taps> {
+fn conv_taps(op: &Conv2d<'_>, from: &TensorType, to: &TensorType) -> impl Iterator<Item = Taps> {
     let ([_, h, w, channels], [_, out_h, out_w, out_c]) = (dims4(from), dims4(to));
     let [_, kernel_h, kernel_w, _] = op.weights.shape.as_4d().expect("rank 4").map(|d| d as usize);
     let Padding { top, left, .. } = op.padding;
-    let mut outputs = Vec::new();
-    for (y, x, o) in positions(out_h, out_w, out_c) {
+    positions(out_h, out_w, out_c).map(move |(y, x, o)| {
         let mut taps = Vec::new();
         for (r, s, c) in positions(kernel_h, kernel_w, channels) {
             let row = tap_index(y, r, op.stride[0], op.dilation[0], top, h);
@@ -164,19 +173,21 @@ fn conv_taps(op: &Conv2d<'_>, from: &TensorType, to: &TensorType) -> Vec<Taps> {
                 taps.push(((row * w + column) * channels + c, weight));
             }
         }
-        outputs.push((o, taps));
-    }
-    outputs
+        (o, taps)
+    })
 }
 
 /// Weights `[1, KH, KW, O]`: output channel o reads input channel o / multiplier, where the input has O / multiplier of them.
-fn depthwise_taps(op: &DepthwiseConv2d<'_>, from: &TensorType, to: &TensorType) -> Vec<Taps> {
+fn depthwise_taps(
+    op: &DepthwiseConv2d<'_>,
+    from: &TensorType,
+    to: &TensorType,
+) -> impl Iterator<Item = Taps> {
     let ([_, h, w, channels], [_, out_h, out_w, out_c]) = (dims4(from), dims4(to));
     let [_, kernel_h, kernel_w, _] = op.weights.shape.as_4d().expect("rank 4").map(|d| d as usize);
     let Padding { top, left, .. } = op.padding;
     let multiplier = out_c / channels;
-    let mut outputs = Vec::new();
-    for (y, x, o) in positions(out_h, out_w, out_c) {
+    positions(out_h, out_w, out_c).map(move |(y, x, o)| {
         let mut taps = Vec::new();
         for (r, s, c) in positions(kernel_h, kernel_w, channels) {
             let row = tap_index(y, r, op.stride[0], op.dilation[0], top, h);
@@ -187,22 +198,21 @@ fn depthwise_taps(op: &DepthwiseConv2d<'_>, from: &TensorType, to: &TensorType) 
                 taps.push(((row * w + column) * channels + c, (r * kernel_w + s) * out_c + o));
             }
         }
-        outputs.push((o, taps));
-    }
-    outputs
+        (o, taps)
+    })
 }
 
 fn positions(a: usize, b: usize, c: usize) -> impl Iterator<Item = (usize, usize, usize)> {
     (0..a).flat_map(move |i| (0..b).flat_map(move |j| (0..c).map(move |k| (i, j, k))))
 }
 
-fn dense_taps(op: &FullyConnected<'_>) -> Vec<Taps> {
+fn dense_taps(op: &FullyConnected<'_>) -> impl Iterator<Item = Taps> {
     let [out, features] = op.weights.shape.as_2d().expect("rank 2").map(|dim| dim as usize);
-    (0..out).map(|o| (o, (0..features).map(|i| (i, o * features + i)).collect())).collect()
+    (0..out).map(move |o| (o, (0..features).map(|i| (i, o * features + i)).collect()))
 }
 
 fn weighted(
-    outputs: &[Taps],
+    outputs: impl Iterator<Item = Taps>,
     (weights, bias, activation): (&Constant<'_>, Option<&Constant<'_>>, Activation),
     (from, to): (&TensorType, &TensorType),
     input: &Tensor,
@@ -227,24 +237,30 @@ fn weighted(
     }
     let (x, (s_in, z_in, ..), (s_out, z_out, min, max)) =
         (input.get_codes(), quantization(from), quantization(to));
-    let code = |(o, taps): &Taps| {
+    let code = |(o, taps): Taps| {
         let products = taps.iter().map(|&(i, k)| (x[i] - z_in) * i64::from(w[k]));
-        let accumulator = i64::from(b[*o]) + products.sum::<i64>();
+        let accumulator = i64::from(b[o]) + products.sum::<i64>();
         let accumulator = i32::try_from(accumulator).expect("checked to fit");
-        let multiplier = (s_in * weights.scales.get(*o)) / s_out;
+        let multiplier = (s_in * weights.scales.get(o)) / s_out;
         // What an i32 holds bounds the product before it is rounded; the largest f32 below 2^31 is 2^31 - 128.
         let product = (accumulator as f32 * multiplier).clamp(-2_147_483_648.0, 2_147_483_520.0);
         let floor = if relu { min.max(z_out) } else { min };
         clamp(nearest_even(product) + z_out as f64, floor, max)
     };
-    Tensor::Codes(outputs.iter().map(code).collect())
+    Tensor::Codes(outputs.map(code).collect())
 }
 
-fn reals(outputs: &[Taps], weights: &[f32], bias: &[f32], relu: bool, x: &[f32]) -> Tensor {
+fn reals(
+    outputs: impl Iterator<Item = Taps>,
+    weights: &[f32],
+    bias: &[f32],
+    relu: bool,
+    x: &[f32],
+) -> Tensor {
     let (mut values, mut tolerances) = (Vec::new(), Vec::new());
     for (o, taps) in outputs {
-        let (mut sum, mut magnitude) = (f64::from(bias[*o]), f64::from(bias[*o].abs()));
-        for &(i, k) in taps {
+        let (mut sum, mut magnitude) = (f64::from(bias[o]), f64::from(bias[o].abs()));
+        for (i, k) in taps {
             let product = f64::from(x[i]) * f64::from(weights[k]);
             sum += product;
             magnitude += product.abs();
@@ -353,6 +369,8 @@ mod tests {
             let expected = codes.map(|code: i64| code.max(floor));
             let found = run(&view, &[Tensor::codes(&image)]).unwrap();
             assert_eq!(found, [Tensor::Codes(expected.to_vec())]);
+            let all = values(&view, &[Tensor::codes(&image)]).unwrap();
+            assert_eq!(all, [Tensor::codes(&image), found[0].clone()]);
         }
     }
 

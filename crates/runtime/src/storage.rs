@@ -6,8 +6,8 @@ use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
-use penjing_format::read::Strings;
-use penjing_format::{DataType, ModelView, QuantParams, Shape, TensorType};
+use penjing_format::read::Labels;
+use penjing_format::{DataType, ExpandError, ModelView, QuantParams, Shape, TensorType, expand};
 
 /// A checked model file.
 pub struct Model {
@@ -32,6 +32,28 @@ impl Bytes {
     }
 }
 
+/// How a file is opened.
+#[non_exhaustive]
+#[derive(Clone, Copy, Debug)]
+pub struct OpenOptions {
+    /// Bytes of memory that decoding may take, of a file whose weights are entropy-coded; others take none. 256 MiB where
+    /// nothing is said. A file that needs more is refused before any of it is allocated.
+    pub max_bytes: u64,
+    /// Who must have signed the file; `None`: anyone or nobody.
+    #[cfg(feature = "signed")]
+    pub signer: Option<crate::Signer>,
+}
+
+impl Default for OpenOptions {
+    fn default() -> Self {
+        Self {
+            max_bytes: 256 << 20,
+            #[cfg(feature = "signed")]
+            signer: None,
+        }
+    }
+}
+
 impl Model {
     /// Maps a file into memory and checks all of it.
     ///
@@ -41,32 +63,69 @@ impl Model {
     /// [`Error::Io`] or [`Error::Format`], both with the path.
     #[cfg(feature = "std")]
     pub fn open(path: impl AsRef<std::path::Path>) -> Result<Self, Error> {
+        Self::open_with(path, &OpenOptions::default())
+    }
+
+    /// As [`open`](Self::open), with options.
+    #[cfg(feature = "std")]
+    pub fn open_with(
+        path: impl AsRef<std::path::Path>,
+        options: &OpenOptions,
+    ) -> Result<Self, Error> {
         let path = path.as_ref();
         let io = |source| Error::Io { path: path.to_path_buf(), source };
         let file = std::fs::File::open(path).map_err(io)?;
         if file.metadata().map_err(io)?.len() == 0 {
             // An empty map is an error of its own on some systems; an empty vector fails the check with a clear word.
-            return Self::checked(Bytes::Owned(Vec::new()), Some(path));
+            return Self::checked(Bytes::Owned(Vec::new()), Some(path), options);
         }
-        Self::checked(Bytes::Mapped(map(&file).map_err(io)?), Some(path))
+        Self::checked(Bytes::Mapped(map(&file).map_err(io)?), Some(path), options)
     }
 
     /// Checks a file that is in memory.
     pub fn from_bytes(bytes: Vec<u8>) -> Result<Self, Error> {
-        Self::checked(Bytes::Owned(bytes), None::<&str>)
+        Self::from_bytes_with(bytes, &OpenOptions::default())
     }
 
-    /// Checks a file that is part of the program, such as an `include_bytes!`.
+    /// As [`from_bytes`](Self::from_bytes), with options.
+    pub fn from_bytes_with(bytes: Vec<u8>, options: &OpenOptions) -> Result<Self, Error> {
+        Self::checked(Bytes::Owned(bytes), None::<&str>, options)
+    }
+
+    /// Checks a file that is part of the program, such as an `include_bytes!`. Of its address nothing is asked; weights of f32
+    /// are read fastest where it is a multiple of 4.
     pub fn from_static(bytes: &'static [u8]) -> Result<Self, Error> {
-        Self::checked(Bytes::Static(bytes), None::<&str>)
+        Self::from_static_with(bytes, &OpenOptions::default())
     }
 
-    fn checked(bytes: Bytes, path: Option<&(impl PathText + ?Sized)>) -> Result<Self, Error> {
+    /// As [`from_static`](Self::from_static), with options.
+    pub fn from_static_with(bytes: &'static [u8], options: &OpenOptions) -> Result<Self, Error> {
+        Self::checked(Bytes::Static(bytes), None::<&str>, options)
+    }
+
+    fn checked(
+        bytes: Bytes,
+        path: Option<&(impl PathText + ?Sized)>,
+        options: &OpenOptions,
+    ) -> Result<Self, Error> {
+        let text = || path.map(PathText::text);
+        #[cfg(feature = "signed")]
+        if let Some(signer) = &options.signer {
+            crate::verify(bytes.get(), signer)
+                .map_err(|source| Error::Signature { path: text(), source })?;
+        }
+        let format = |source| Error::Format { path: text(), source: Box::new(source) };
         match ModelView::open(bytes.get()) {
             Ok(_) => Ok(Self { bytes }),
-            Err(source) => {
-                Err(Error::Format { path: path.map(PathText::text), source: Box::new(source) })
+            Err(penjing_format::Error::Coded { .. }) => {
+                let expanded = expand(bytes.get(), options.max_bytes);
+                let bytes = Bytes::Owned(expanded.map_err(|error| match error {
+                    ExpandError::TooLarge { needed, limit } => Error::TooLarge { needed, limit },
+                    ExpandError::Format(source) => format(source),
+                })?);
+                Ok(Self { bytes })
             }
+            Err(source) => Err(format(source)),
         }
     }
 
@@ -93,7 +152,7 @@ impl Model {
             let index = usize::from(id);
             let value = match index.checked_sub(view.n_inputs()) {
                 None => view.input(index),
-                Some(node) => view.node(node).and_then(|node| node.value()),
+                Some(node) => view.node(node).map(|node| node.value()),
             };
             let inferred = last.filter(|last| last.id == id).map(|last| last.ty);
             let ty = inferred.or_else(|| view.stated_type(id));
@@ -103,7 +162,7 @@ impl Model {
 
     /// Class names, in the order of the first output's last dimension.
     #[must_use]
-    pub fn labels(&self) -> Option<Strings<'_>> {
+    pub fn labels(&self) -> Option<Labels<'_>> {
         self.view().labels()
     }
 }

@@ -2,9 +2,10 @@
 
 mod support;
 
-use penjing_format::DataType;
-use penjing_format::write::PackingChoice;
+use penjing_format::write::{PackingChoice, WriteError};
+use penjing_format::{DataType, hash};
 use penjing_runtime::{Error, Input, Model, Output, Port, RunError, Session, SessionOptions};
+use std::collections::HashSet;
 use support::Data;
 
 fn network() -> Model {
@@ -80,34 +81,92 @@ fn hostile_files_are_refused_with_their_path() {
     assert!(matches!(&error, Error::Io { path, .. } if *path == missing), "{error:?}");
 }
 
+/// Opens and runs the file, if it is one.
+fn opened(bytes: Vec<u8>) -> bool {
+    let Ok(model) = Model::from_bytes(bytes) else { return false };
+    let options = SessionOptions { max_bytes: 1 << 22, ..SessionOptions::default() };
+    let Ok(mut session) = Session::new(&model, options) else { return false };
+    let info = model.inputs().next().unwrap();
+    let images = Data::zeros(info.dtype, info.len());
+    support::run(&mut session, &model, &images, 1).unwrap();
+    true
+}
+
+/// Flips every `step`th bit of a file and cuts it everywhere, each time with the hash that the bytes have then. Returns how many
+/// flips and cuts were tried, and how many of both ran.
+fn damage(bytes: &[u8], step: usize) -> (usize, usize, usize) {
+    let mut ran = 0;
+    let mut run = |mut altered: Vec<u8>| {
+        hash::stamp(&mut altered);
+        ran += usize::from(opened(altered));
+    };
+    let flips = (0..bytes.len() * 8).step_by(step);
+    for bit in flips.clone() {
+        let mut flipped = bytes.to_vec();
+        flipped[bit / 8] ^= 1 << (bit % 8);
+        run(flipped);
+    }
+    for len in 0..bytes.len() {
+        run(bytes[..len].to_vec());
+    }
+    (flips.len(), bytes.len(), ran)
+}
+
 /// No flipped bit and no missing end makes a file that opens and then panics, hangs or takes more memory than it may.
 #[test]
 fn flipped_bits_and_truncations_are_refused_or_run() {
-    for (dtype, packing) in [
-        (DataType::U8, PackingChoice::Dense),
-        (DataType::U8, PackingChoice::Gaps),
-        (DataType::I8, PackingChoice::Bitmap),
-        (DataType::F32, PackingChoice::Gaps),
+    let (mut flips, mut cuts, mut ran, mut files) = (0, 0, 0, 0);
+    let mut packings = HashSet::new();
+    for (dtype, few) in
+        [(DataType::U8, false), (DataType::I8, false), (DataType::I8, true), (DataType::F32, false)]
+    {
+        for (spec, packing) in support::small_specs(dtype, few)
+            .iter()
+            .flat_map(|spec| PackingChoice::IN_PLACE.map(|packing| (spec, packing)))
+        {
+            let bytes = match spec.to_bytes(packing) {
+                Ok(bytes) => bytes,
+                Err(WriteError::Packing { .. }) => continue,
+                Err(error) => panic!("{error}"),
+            };
+            assert!(opened(bytes.clone()));
+            packings.insert((dtype, few, packing.name()));
+            let found = damage(&bytes, 1);
+            assert!(found.2 > 0 && found.2 < found.0, "{dtype} {}", packing.name());
+            (flips, cuts, ran) = (flips + found.0, cuts + found.1, ran + found.2);
+            files += 1;
+        }
+    }
+    assert_eq!(packings.len(), 4 * PackingChoice::IN_PLACE.len(), "{packings:?}");
+    println!("{flips} flips and {cuts} truncations of {files} files, {ran} ran");
+}
+
+/// The same of the article's network in small, which has kernels of its own.
+#[test]
+fn a_damaged_network_is_refused_or_runs() {
+    // Weights' bits only change results, so that of dense and of f32 weights some do.
+    for (dtype, packing, step) in [
+        (DataType::U8, PackingChoice::Dense, 7),
+        (DataType::U8, PackingChoice::Gaps, 1),
+        (DataType::I8, PackingChoice::Bitmap, 1),
+        (DataType::F32, PackingChoice::Gaps, 3),
     ] {
         let bytes = support::network_spec(dtype).to_bytes(packing).unwrap();
-        // Weights' bits only change results; of the rest every bit counts, and the packings' own.
-        let step = if packing == PackingChoice::Dense { 7 } else { 1 };
-        let flips = (0..bytes.len() * 8).step_by(step).map(|bit| {
-            let mut flipped = bytes.clone();
-            flipped[bit / 8] ^= 1 << (bit % 8);
-            flipped
-        });
-        let cuts = (0..bytes.len()).map(|len| bytes[..len].to_vec());
-        let mut opened = 0;
-        for altered in flips.chain(cuts) {
-            let Ok(model) = Model::from_bytes(altered) else { continue };
-            let options = SessionOptions { max_bytes: 1 << 22, ..SessionOptions::default() };
-            let Ok(mut session) = Session::new(&model, options) else { continue };
-            let info = model.inputs().next().unwrap();
-            let images = Data::zeros(info.dtype, info.len());
-            support::run(&mut session, &model, &images, 1).unwrap();
-            opened += 1;
-        }
-        assert!(opened > 0);
+        let (flips, cuts, ran) = damage(&bytes, step);
+        assert!(ran > 0);
+        println!("{dtype} {}: {flips} flips and {cuts} truncations, {ran} ran", packing.name());
+    }
+}
+
+/// What is damaged and not hashed anew is refused, wherever it is.
+#[test]
+fn a_flipped_bit_is_refused_by_the_hash() {
+    let bytes = support::network_spec(DataType::U8).to_bytes(PackingChoice::Auto).unwrap();
+    for at in (64..bytes.len() * 8).step_by(13) {
+        let mut flipped = bytes.clone();
+        flipped[at / 8] ^= 1 << (at % 8);
+        let error = Model::from_bytes(flipped).unwrap_err();
+        let Error::Format { source, .. } = &error else { panic!("{error:?}") };
+        assert!(matches!(**source, penjing_format::Error::Hash { .. }), "bit {at}: {error}");
     }
 }

@@ -13,7 +13,7 @@ const PARAMS: QuantParams = QuantParams { scale: 0.5, zero_point: -3 };
 fn node(op: Op, from: u16, dtype: DataType, shape: Shape) -> Node {
     let quantization = (dtype != DataType::F32).then_some(PARAMS);
     let value = Value { shape: Some(shape), dtype: Some(dtype), quantization, name: None };
-    Node { op, inputs: vec![from], value: Some(value), name: None }
+    Node { op, inputs: vec![from], value: Some(value) }
 }
 
 fn pool(window: u32) -> Op {

@@ -3,8 +3,8 @@
 
 use super::data::Noise;
 use penjing_format::write::{
-    Constant, Conv2d, DepthwiseConv2d, FullyConnected, MaxPool2d, Model as Spec, Node, Op, Reshape,
-    Value,
+    Constant, ConstantData, Conv2d, DepthwiseConv2d, FullyConnected, MaxPool2d, Model as Spec,
+    Node, Op, Reshape, Value,
 };
 use penjing_format::{
     Activation, ChannelAxis, DataType, Padding, QuantParams, ReshapeTarget, Shape,
@@ -253,4 +253,54 @@ pub(crate) fn network_spec(dtype: DataType) -> Spec {
     let value = i8_value(reals, QuantParams { scale: 40.0, zero_point: 4 });
     spec.nodes.push(Node { value, ..dense });
     spec
+}
+
+/// Networks of a few hundred bytes that have every op with weights, with so many zeros that they can be packed in any way;
+/// with `few` their int8 weights have few levels, and so few bits.
+pub(crate) fn small_specs(dtype: DataType, few: bool) -> [Spec; 2] {
+    let case = ConvCase {
+        dtype,
+        input: [6, 6, 1],
+        kernel: [3, 3],
+        out_channels: 4,
+        stride: [1, 1],
+        dilation: [1, 1],
+        pads: [0; 4],
+        pool: Some(([2, 2], [2, 2], [0; 4])),
+        seed: 0xe3,
+    };
+    let mut network = case.spec().unwrap();
+    flatten_into_dense(&mut network, &case, 4);
+    let depthwise = DepthwiseCase {
+        dtype,
+        input: [4, 4, 2],
+        kernel: [2, 3],
+        multiplier: 2,
+        stride: [1, 1],
+        dilation: [1, 1],
+        pads: [0; 4],
+        seed: 0x1235,
+    };
+    let mut specs = [network, depthwise.spec().unwrap()];
+    let nodes = specs.iter_mut().flat_map(|spec| &mut spec.nodes);
+    for weights in nodes.filter_map(|node| match &mut node.op {
+        Op::Conv2d(op) => Some(&mut op.weights),
+        Op::DepthwiseConv2d(op) => Some(&mut op.weights),
+        Op::FullyConnected(op) => Some(&mut op.weights),
+        _ => None,
+    }) {
+        thin(&mut weights.data, few);
+    }
+    specs
+}
+
+fn thin(data: &mut ConstantData, few: bool) {
+    match data {
+        ConstantData::F32(data) => data.iter_mut().step_by(2).for_each(|weight| *weight = 0.0),
+        ConstantData::I8(data) => {
+            data.iter_mut().step_by(2).for_each(|weight| *weight = 0);
+            data.iter_mut().filter(|_| few).for_each(|weight| *weight %= 4);
+        }
+        _ => {}
+    }
 }

@@ -7,7 +7,7 @@ mod data;
 pub(crate) use cases::*;
 pub(crate) use data::*;
 
-use penjing_format::write::{Constant, ConstantData, Model as Spec, Op, PackingChoice};
+use penjing_format::write::{Constant, ConstantData, Model as Spec, Op, PackingChoice, WriteError};
 use penjing_runtime::reference::{self, Tensor};
 use penjing_runtime::{Isa, Model, RunError, Session, SessionOptions};
 use std::io::Write;
@@ -15,6 +15,15 @@ use std::sync::OnceLock;
 
 pub(crate) fn model(spec: &Spec, packing: PackingChoice) -> Model {
     Model::from_bytes(spec.to_bytes(packing).unwrap()).unwrap()
+}
+
+/// Any packing, by a seed; where the model cannot be packed so, whichever is smallest.
+pub(crate) fn some_packing(spec: &Spec, seed: u64) -> PackingChoice {
+    let choice = PackingChoice::IN_PLACE[(seed >> 17) as usize % PackingChoice::IN_PLACE.len()];
+    match spec.to_bytes(choice) {
+        Err(WriteError::Packing { .. }) => PackingChoice::Auto,
+        _ => choice,
+    }
 }
 
 /// A session with the instruction set that `PENJING_ISA` names, or the best.

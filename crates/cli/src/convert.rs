@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, anyhow, ensure};
 use clap::ValueEnum;
 use penjing_checkpoint::{Checkpoint, write_atomically};
 use penjing_convert::{InputDtype, Options, PackingChoice, TargetDtype, check, lower_checkpoint};
@@ -27,9 +27,13 @@ pub(crate) struct ConvertArgs {
     /// What the model takes: pixels (u8), pixel - 128 (i8) or pixel / 255 (f32)
     #[arg(long, value_enum, default_value = "u8")]
     input: Input,
-    /// How weights are packed; auto: each tensor the smallest way
+    /// How weights are packed; auto: each tensor the smallest way that runs where it lies; smallest: entropy-coded
+    /// too, to be decoded when the file is opened
     #[arg(long, value_enum, default_value = "auto")]
     packing: Packing,
+    /// How one layer's weights are packed, whatever the others are; may be given several times
+    #[arg(long, value_name = "LAYER=PACKING")]
+    layer_packing: Vec<String>,
     /// Keep the layers' names in the file (a few bytes each)
     #[arg(long)]
     names: bool,
@@ -64,9 +68,32 @@ enum Input {
 #[derive(Clone, Copy, ValueEnum)]
 enum Packing {
     Auto,
+    Smallest,
     Dense,
     Bitmap,
+    Groups,
     Gaps,
+    NOfM,
+    Blocks,
+    Columns,
+    Coded,
+}
+
+impl From<Packing> for PackingChoice {
+    fn from(packing: Packing) -> Self {
+        match packing {
+            Packing::Auto => Self::Auto,
+            Packing::Smallest => Self::Smallest,
+            Packing::Dense => Self::Dense,
+            Packing::Bitmap => Self::Bitmap,
+            Packing::Groups => Self::Groups,
+            Packing::Gaps => Self::Gaps,
+            Packing::NOfM => Self::NOfM,
+            Packing::Blocks => Self::Blocks,
+            Packing::Columns => Self::Columns,
+            Packing::Coded => Self::Coded,
+        }
+    }
 }
 
 pub(crate) fn run(args: &ConvertArgs) -> Result<()> {
@@ -113,15 +140,29 @@ fn options(args: &ConvertArgs) -> Result<Options> {
             Input::I8 => InputDtype::I8,
             Input::F32 => InputDtype::F32,
         },
-        packing: match args.packing {
-            Packing::Auto => PackingChoice::Auto,
-            Packing::Dense => PackingChoice::Dense,
-            Packing::Bitmap => PackingChoice::Bitmap,
-            Packing::Gaps => PackingChoice::Gaps,
-        },
+        packing: args.packing.into(),
+        layer_packing: args
+            .layer_packing
+            .iter()
+            .map(|text| layer_packing(text))
+            .collect::<Result<_>>()?,
         names: args.names,
         labels: args.labels.as_deref().map(read_labels).transpose()?.unwrap_or_default(),
     })
+}
+
+/// `dense=gaps`: a layer's name and the name of a packing.
+fn layer_packing(text: &str) -> Result<(String, PackingChoice)> {
+    let refused = |why: String| anyhow!("--layer-packing {text}: {why}");
+    let (layer, packing) = text
+        .split_once('=')
+        .ok_or_else(|| refused("expected LAYER=PACKING, such as dense=gaps".into()))?;
+    let packing = Packing::from_str(packing, true).map_err(|_| {
+        let names = Packing::value_variants().iter().filter_map(|p| p.to_possible_value());
+        let names: Vec<_> = names.map(|p| p.get_name().to_owned()).collect();
+        refused(format!("expected a packing of {}, found {packing}", names.join(", ")))
+    })?;
+    Ok((layer.to_owned(), packing.into()))
 }
 
 fn read_labels(path: &Path) -> Result<Vec<String>> {

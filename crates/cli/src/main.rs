@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 mod bench;
+mod compare;
 mod convert;
 mod eval;
 mod inspect;
@@ -12,6 +13,7 @@ mod layers;
 mod model_file;
 mod predict;
 mod run;
+mod sign;
 mod table;
 #[cfg(feature = "train")]
 mod train;
@@ -37,12 +39,20 @@ enum Command {
     Convert(convert::ConvertArgs),
     /// Show what a model file or checkpoint holds
     Inspect(inspect::InspectArgs),
+    /// Make a pair of keys to sign models with
+    Keygen(sign::KeygenArgs),
+    /// Sign a model file, with a version that devices do not go back from
+    Sign(sign::SignArgs),
+    /// Verify a signed model file
+    Verify(sign::VerifyArgs),
     /// Run a model on a tensor of a safetensors file
     Run(run::RunArgs),
     /// Time a model or checkpoint on images
     Bench(bench::BenchArgs),
     /// Accuracy and confusion matrix of a model or checkpoint
     Eval(eval::EvalArgs),
+    /// Hold two models or checkpoints against each other
+    Compare(compare::CompareArgs),
 }
 
 fn main() -> ExitCode {
@@ -54,9 +64,13 @@ fn main() -> ExitCode {
         Command::Train(args) => train::run(args),
         Command::Convert(args) => convert::run(&args),
         Command::Inspect(args) => inspect::run(&args),
+        Command::Keygen(args) => sign::keygen(&args),
+        Command::Sign(args) => sign::sign(&args),
+        Command::Verify(args) => sign::verify(&args),
         Command::Run(args) => run::run(&args),
         Command::Bench(args) => bench::run(&args),
         Command::Eval(args) => eval::run(&args),
+        Command::Compare(args) => compare::run(&args),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -263,9 +263,17 @@ fn bad_input_exits_with_2_names_the_file_and_leaves_nothing() {
 
 #[test]
 fn every_command_has_an_example_in_its_help() {
-    for command in
-        ["train baseline", "train prune", "train qat", "convert", "inspect", "run", "bench", "eval"]
-    {
+    for command in [
+        "train baseline",
+        "train prune",
+        "train qat",
+        "convert",
+        "inspect",
+        "run",
+        "bench",
+        "eval",
+        "compare",
+    ] {
         let words: Vec<&str> = command.split(' ').chain(["--help"]).collect();
         let help = stdout(&penjing(&words));
         assert!(help.contains("Example"), "penjing {command} --help:\n{help}");

@@ -4,15 +4,12 @@
 use std::fmt;
 
 use penjing_dataset::Split;
-use penjing_format::{DataType, QuantParams};
-use penjing_runtime::{Model, Output, Session, SessionOptions};
+use penjing_format::QuantParams;
+use penjing_runtime::Model;
 
 use crate::eval::Evaluator;
-use crate::pixels::Pixels;
+use crate::side::{BATCH, Side};
 use crate::{ConvertError, Lowered};
-
-/// Images that the runtime takes at a time.
-const BATCH: usize = 32;
 
 /// Argmax agreement below this means a broken conversion, not rounding.
 const LEAST_ARGMAX_AGREEMENT: f64 = 0.98;
@@ -74,16 +71,9 @@ impl fmt::Display for Agreement {
 /// Images of another shape than the network's, and whatever opening or running the model answers.
 pub fn compare(lowered: &Lowered, split: &Split, limit: usize) -> Result<Agreement, ConvertError> {
     let source = &lowered.source;
-    let expected: Vec<usize> =
-        source.inputs[0].shape.dims()[1..].iter().map(|&d| d as usize).collect();
-    if expected != split.shape() {
-        return Err(ConvertError::ImageShape { expected, found: split.shape().to_vec() });
-    }
-    let classes = source.value(source.outputs[0]).shape.elements().unwrap_or(0);
     let count = split.len().min(limit);
-    let image_len: usize = split.shape().iter().product();
-    let images = &split.images()[..count * image_len];
-    let scores = file_scores(lowered, images, split.shape()[2], image_len, classes)?;
+    let side = Side::of_model(Model::from_bytes(lowered.bytes.clone())?)?;
+    let mut file = side.on(split, count)?;
     let Some(evaluator) = Evaluator::new(source) else {
         return Err(ConvertError::NotAClassifier { found: source.outputs.len() });
     };
@@ -93,8 +83,13 @@ pub fn compare(lowered: &Lowered, split: &Split, limit: usize) -> Result<Agreeme
             .then(|| lowered.graph.value(lowered.graph.outputs[0]).quantization)
             .flatten(),
     );
-    for (i, (image, file)) in images.chunks(image_len).zip(scores.chunks(classes)).enumerate() {
-        tally.add(file, &evaluator.scores(image), usize::from(split.labels()[i]));
+    for start in (0..count).step_by(BATCH) {
+        let end = (start + BATCH).min(count);
+        let scores = file.scores(start, end)?;
+        for (i, file) in (start..end).zip(scores.chunks(side.classes)) {
+            let label = usize::from(split.labels()[i]);
+            tally.add(file, &evaluator.scores(split.image(i)), label);
+        }
     }
     Ok(tally.finish())
 }
@@ -111,40 +106,6 @@ pub fn verify(lowered: &Lowered, split: &Split, limit: usize) -> Result<Agreemen
         return Err(ConvertError::Disagrees { found: agreement.to_string() });
     }
     Ok(agreement)
-}
-
-/// The model's scores as reals, `[images, classes]`.
-fn file_scores(
-    lowered: &Lowered,
-    images: &[u8],
-    channels: usize,
-    image_len: usize,
-    classes: usize,
-) -> Result<Vec<f32>, ConvertError> {
-    let model = Model::from_bytes(lowered.bytes.clone())?;
-    let mut session = Session::new(&model, SessionOptions::default())?;
-    let wrong = || ConvertError::NotAClassifier { found: lowered.graph.outputs.len() };
-    let pixels = Pixels::for_model(&model.view(), images, channels).ok_or_else(wrong)?;
-    let output = lowered.graph.value(lowered.graph.outputs[0]);
-    let n = images.len() / image_len;
-    let mut reals = Vec::with_capacity(n * classes);
-    for start in (0..n).step_by(BATCH) {
-        let end = (start + BATCH).min(n);
-        let input = pixels.slice(start * image_len, end * image_len);
-        match (output.dtype, output.quantization) {
-            (DataType::I8, Some(grid)) => {
-                let mut scores = vec![0_i8; (end - start) * classes];
-                session.run(input, Output::I8(&mut scores))?;
-                reals.extend(scores.iter().map(|&q| grid.dequantize(i32::from(q))));
-            }
-            _ => {
-                let mut scores = vec![0_f32; (end - start) * classes];
-                session.run(input, Output::F32(&mut scores))?;
-                reals.extend(scores);
-            }
-        }
-    }
-    Ok(reals)
 }
 
 /// Counts agreement image by image.

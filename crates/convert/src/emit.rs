@@ -2,7 +2,8 @@
 //! stays small. Packings and layout are `penjing_format::write`'s.
 
 use penjing_format::write::{
-    self, Constant, Conv2d, FullyConnected, MaxPool2d, Node, Normalization, Reshape, Value,
+    self, Constant, Conv2d, FullyConnected, MaxPool2d, Node, Normalization, PackingChoice, Reshape,
+    Value,
 };
 use penjing_format::{DataType, ReshapeTarget, Shape};
 
@@ -11,14 +12,13 @@ use crate::{ConvertError, Options};
 
 /// The bytes of the file.
 pub(crate) fn emit(graph: &Graph, options: &Options) -> Result<Vec<u8>, ConvertError> {
+    check_layers(graph, options)?;
     let last = graph.inputs.len() + graph.nodes.len() - 1;
     check_labels(graph, options)?;
     let model = write::Model {
         producer: Some(concat!("penjing ", env!("CARGO_PKG_VERSION")).to_owned()),
         inputs: graph.inputs.iter().map(input_value).collect(),
-        nodes: (0..graph.nodes.len())
-            .map(|k| node(graph, k, options.names))
-            .collect::<Result<_, _>>()?,
+        nodes: (0..graph.nodes.len()).map(|k| node(graph, k, options)).collect::<Result<_, _>>()?,
         outputs: match graph.outputs[..] {
             [only] if only == last => Vec::new(),
             _ => graph.outputs.iter().map(|&id| id16(id)).collect::<Result<_, _>>()?,
@@ -27,6 +27,19 @@ pub(crate) fn emit(graph: &Graph, options: &Options) -> Result<Vec<u8>, ConvertE
         normalization: pixel_normalization(graph),
     };
     Ok(model.to_bytes(options.packing)?)
+}
+
+/// Whether there are the layers that a packing is asked for.
+fn check_layers(graph: &Graph, options: &Options) -> Result<(), ConvertError> {
+    let weighted = |op: &Op| matches!(op, Op::Conv2d { .. } | Op::FullyConnected { .. });
+    let layers = || graph.nodes.iter().filter(|node| weighted(&node.op)).map(|node| &node.name);
+    match options.layer_packing.iter().find(|(asked, _)| !layers().any(|layer| layer == asked)) {
+        None => Ok(()),
+        Some((layer, _)) => Err(ConvertError::NoSuchLayer {
+            layer: layer.clone(),
+            layers: layers().cloned().collect(),
+        }),
+    }
 }
 
 fn check_labels(graph: &Graph, options: &Options) -> Result<(), ConvertError> {
@@ -54,23 +67,22 @@ fn input_value(value: &ir::Value) -> Value {
     }
 }
 
-fn node(graph: &Graph, k: usize, names: bool) -> Result<Node, ConvertError> {
+fn node(graph: &Graph, k: usize, options: &Options) -> Result<Node, ConvertError> {
     let node = &graph.nodes[k];
     let own = graph.inputs.len() + k;
     let inputs = match node.inputs[..] {
         [only] if only + 1 == own => Vec::new(),
         _ => node.inputs.iter().map(|&id| id16(id)).collect::<Result<_, _>>()?,
     };
-    Ok(Node {
-        op: op(&node.op),
-        inputs,
-        value: node_value(graph, own),
-        name: names.then(|| node.name.clone()),
-    })
+    let of_layer = options.layer_packing.iter().rev().find(|(layer, _)| *layer == node.name);
+    let packing = of_layer.map(|&(_, packing)| packing);
+    Ok(Node { op: op(&node.op, packing), inputs, value: node_value(graph, own, options.names) })
 }
 
 /// What a reader cannot infer of a node's value; everything, where another than the next node reads it.
-fn node_value(graph: &Graph, id: ValueId) -> Option<Value> {
+///
+/// With `names`, a value that has no name of its own takes its node's.
+fn node_value(graph: &Graph, id: ValueId, names: bool) -> Option<Value> {
     let node = &graph.nodes[id - graph.inputs.len()];
     let output = &node.output;
     let next = id + 1 - graph.inputs.len();
@@ -80,7 +92,7 @@ fn node_value(graph: &Graph, id: ValueId) -> Option<Value> {
     let explicit = elsewhere || (graph.outputs.contains(&id) && !is_last);
     let integers = output.dtype != DataType::F32 && !node.op.is_pass_through();
     let value = Value {
-        name: output.name.clone(),
+        name: output.name.clone().or_else(|| names.then(|| node.name.clone())),
         shape: explicit.then_some(output.shape),
         dtype: (explicit || integers).then_some(output.dtype),
         quantization: (explicit || integers)
@@ -100,11 +112,11 @@ fn id16(id: ValueId) -> Result<u16, ConvertError> {
     })
 }
 
-fn op(op: &Op) -> write::Op {
+fn op(op: &Op, packing: Option<PackingChoice>) -> write::Op {
     match op {
         Op::Conv2d { weights, bias, stride, dilation, padding, activation } => {
             write::Op::Conv2d(Conv2d {
-                weights: kernel(weights),
+                weights: Constant { packing, ..kernel(weights) },
                 bias: Some(constant_bias(bias)),
                 stride: *stride,
                 dilation: *dilation,
@@ -117,7 +129,7 @@ fn op(op: &Op) -> write::Op {
         }
         Op::FullyConnected { weights, bias, activation } => {
             write::Op::FullyConnected(FullyConnected {
-                weights: kernel(weights),
+                weights: Constant { packing, ..kernel(weights) },
                 bias: Some(constant_bias(bias)),
                 activation: *activation,
             })

@@ -1,8 +1,10 @@
-//! Everything that can go wrong between a checkpoint and a model file.
+//! Everything that can go wrong between a checkpoint and a model file, and between the two sides of a comparison.
 
 use std::path::PathBuf;
 
-/// A network that cannot be lowered, or a file that does not do what its checkpoint does.
+use penjing_format::DataType;
+
+/// A network that cannot be lowered or compared, or a file that does not do what its checkpoint does.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 #[allow(missing_docs)] // the messages say what each field is
@@ -17,18 +19,26 @@ pub enum ConvertError {
     FloatFromQat,
     #[error("layer {layer}: {field} is {found}, a model file holds at most {limit}")]
     TooLarge { layer: String, field: &'static str, found: usize, limit: usize },
+    #[error("packing of {layer}: expected a layer with weights, of {}, found no such layer", layers.join(", "))]
+    NoSuchLayer { layer: String, layers: Vec<String> },
     #[error("labels: expected {expected}, one for each output, found {found}")]
     Labels { expected: usize, found: usize },
     #[error("writing the model: {0}")]
     Write(#[from] penjing_format::write::WriteError),
-    #[error("running the model that was just made: {0}")]
+    #[error("running the model: {0}")]
     Runtime(#[from] penjing_runtime::Error),
-    #[error("running the model that was just made: {0}")]
+    #[error("running the model: {0}")]
     Run(#[from] penjing_runtime::RunError),
     #[error("images: expected {expected:?} (height, width, channels), found {found:?}")]
     ImageShape { expected: Vec<usize>, found: Vec<usize> },
     #[error("the model has {found} inputs and outputs, an image classifier has one of each")]
     NotAClassifier { found: usize },
+    #[error("has {inputs} inputs and {outputs} outputs, an image classifier has one of each")]
+    Ports { inputs: usize, outputs: usize },
+    #[error(
+        "input: expected an image (height, width, channels) of u8, i8 or f32, found {shape:?} of {dtype}"
+    )]
+    NoImages { shape: Vec<u32>, dtype: DataType },
     #[error("{}: {source}", path.display())]
     Io { path: PathBuf, source: std::io::Error },
     #[error("the model disagrees with its checkpoint on real images: {found}; nothing was written")]

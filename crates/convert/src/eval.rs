@@ -43,6 +43,16 @@ impl<'g> Evaluator<'g> {
     /// If `pixels` is not as long as the input's shape says.
     #[must_use]
     pub fn scores(&self, pixels: &[u8]) -> Vec<f32> {
+        self.values(pixels).swap_remove(self.graph.outputs[0])
+    }
+
+    /// Every value of the graph for one image of u8 pixels, by its number: the input, then what each node yields, on its
+    /// grid where it has one.
+    ///
+    /// # Panics
+    /// As [`Self::scores`].
+    #[must_use]
+    pub fn values(&self, pixels: &[u8]) -> Vec<Vec<f32>> {
         let input = &self.graph.inputs[0];
         assert_eq!(Some(pixels.len()), input.shape.elements(), "one image at a time");
         let grid = input.quantization.unwrap_or(penjing_quant::QuantParams::PIXEL);
@@ -57,7 +67,7 @@ impl<'g> Evaluator<'g> {
             }
             values.push(y);
         }
-        values.swap_remove(self.graph.outputs[0])
+        values
     }
 }
 

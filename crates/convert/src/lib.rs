@@ -3,13 +3,15 @@
 //! The way of a network: a front end reads it into an [`ir::Graph`] (f32 weights plus the facts of quantization), `passes`
 //! turn that into what the file holds (integers only, where integers were asked for), `emit` writes it. [`eval`]
 //! interprets the graph as it was *before* the passes, in f32 with fake quantization, and [`check`] holds the file, run by
-//! `penjing-runtime`, against it on real images.
+//! `penjing-runtime`, against it on real images. [`side`] runs any two files or checkpoints, [`compare`] tells how far apart
+//! they lie.
 //!
 //! What is not here: packings and layouts (`penjing-format`), arithmetic rules (`penjing-quant`), kernels
 //! (`penjing-runtime`), training.
 #![forbid(unsafe_code)]
 
 pub mod check;
+pub mod compare;
 mod emit;
 mod error;
 pub mod eval;
@@ -18,6 +20,7 @@ pub mod ir;
 mod lower;
 mod passes;
 pub mod pixels;
+pub mod side;
 
 pub use error::ConvertError;
 pub use lower::{InputDtype, Lowered, Options, TargetDtype, lower_checkpoint};

@@ -37,8 +37,10 @@ pub struct Options {
     pub dtype: TargetDtype,
     /// What the model takes.
     pub input: InputDtype,
-    /// How constants are packed.
+    /// How weights are packed.
     pub packing: PackingChoice,
+    /// How the weights of single layers are packed instead, by the layer's name.
+    pub layer_packing: Vec<(String, PackingChoice)>,
     /// Whether inner nodes keep the names of their layers; a few bytes each.
     pub names: bool,
     /// Class names, one an output; empty for none.
@@ -51,6 +53,7 @@ impl Default for Options {
             dtype: TargetDtype::Auto,
             input: InputDtype::U8,
             packing: PackingChoice::Auto,
+            layer_packing: Vec::new(),
             names: false,
             labels: Vec::new(),
         }

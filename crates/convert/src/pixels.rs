@@ -21,10 +21,10 @@ impl Pixels {
     /// grid. `channels` is the images' last dimension. `None` for an input dtype that no image can become.
     #[must_use]
     pub fn for_model(model: &ModelView<'_>, images: &[u8], channels: usize) -> Option<Self> {
-        let input = model.inputs().next()?;
+        let input = model.input_type(0).ok()?;
         let grid = input.quantization.unwrap_or(QuantParams::PIXEL);
         let real = |p: u8| QuantParams::PIXEL.dequantize(i32::from(p));
-        match input.dtype? {
+        match input.dtype {
             DataType::U8 if grid == QuantParams::PIXEL => Some(Self::U8(images.to_vec())),
             DataType::U8 => {
                 let table: Vec<u8> = (0..=255).map(|p| grid.quantize_u8(real(p))).collect();

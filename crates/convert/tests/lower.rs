@@ -12,7 +12,8 @@ use penjing_convert::{
     ConvertError, InputDtype, Options, PackingChoice, TargetDtype, check, lower_checkpoint,
 };
 use penjing_dataset::Split;
-use penjing_format::{DataType, ModelView, Op, Packed};
+use penjing_format::write::WriteError;
+use penjing_format::{DataType, Layout as PackedLayout, ModelView, Op};
 
 /// A small generator, so that every run tries the same numbers: 48 bits of a linear congruential sequence.
 struct Random(u64);
@@ -143,12 +144,23 @@ fn every_stage() -> Vec<Checkpoint> {
 
 #[test]
 fn the_file_computes_what_the_checkpoint_does_whatever_its_input_and_packing() {
+    let mut refused = 0;
     for checkpoint in every_stage() {
         let split = images(checkpoint.manifest.architecture.input, 40);
         for input in [InputDtype::U8, InputDtype::I8, InputDtype::F32] {
-            for packing in PackingChoice::ALL {
+            for packing in PackingChoice::IN_PLACE {
                 let options = Options { input, packing, ..Options::default() };
-                let lowered = lower_checkpoint(&checkpoint, &options).unwrap();
+                let lowered = match lower_checkpoint(&checkpoint, &options) {
+                    Ok(lowered) => lowered,
+                    // Weights that are not sparse are not so many of so many.
+                    Err(ConvertError::Write(WriteError::Packing { .. }))
+                        if packing == PackingChoice::NOfM =>
+                    {
+                        refused += 1;
+                        continue;
+                    }
+                    Err(error) => panic!("{error}"),
+                };
                 let a = check::compare(&lowered, &split, usize::MAX).unwrap();
                 assert_eq!(a.images, 40);
                 assert_eq!(a.integers, checkpoint.manifest.stage == Stage::Qat);
@@ -158,6 +170,8 @@ fn the_file_computes_what_the_checkpoint_does_whatever_its_input_and_packing() {
             }
         }
     }
+    // Of three types of input each: the checkpoints that are not sparse.
+    assert_eq!(refused, 12);
 }
 
 #[test]
@@ -178,7 +192,7 @@ fn a_qat_checkpoint_becomes_integers_only() {
         }
         if let Op::FullyConnected(f) = step.op {
             assert_eq!((f.weights.dtype, f.weights.scales.len()), (DataType::I8, 1));
-            assert!(matches!(f.weights.packed, Packed::Gaps(_)));
+            assert!(matches!(f.weights.packed.layout(), PackedLayout::Gaps(_)));
             kernels += 1;
         }
     }
@@ -219,8 +233,14 @@ fn names_and_labels_reach_the_file_when_asked_for() {
     let view = ModelView::open(&lowered.bytes).unwrap();
     let found: Vec<_> = view.labels().unwrap().iter().map(str::to_owned).collect();
     assert_eq!(found, labels);
-    let names: Vec<_> = view.nodes().map(|n| n.name().unwrap()).collect();
-    assert_eq!(names, ["dequantize", "conv2d", "max_pool2d", "flatten", "dense"]);
+    let names: Vec<_> = view.nodes().map(|n| n.value().name.unwrap()).collect();
+    // The last node's value has a name of its own, and they share one.
+    assert_eq!(names, ["dequantize", "conv2d", "max_pool2d", "flatten", "output"]);
+    assert_eq!(view.inputs().next().unwrap().name, Some("input"));
+    let bytes = lower_checkpoint(&checkpoint, &Options::default()).unwrap().bytes;
+    let view = ModelView::open(&bytes).unwrap();
+    let unnamed = view.nodes().take(4).all(|node| node.value().name.is_none());
+    assert!(unnamed && view.labels().is_none(), "unless asked for");
     let options = Options { labels: labels[..9].to_vec(), ..Options::default() };
     let error = lower_checkpoint(&checkpoint, &options).unwrap_err();
     assert!(matches!(error, ConvertError::Labels { expected: 10, found: 9 }));

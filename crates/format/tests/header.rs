@@ -5,7 +5,7 @@ mod common;
 
 use common::file::{in_every_packing, stamped};
 use common::raw::Raw;
-use penjing_format::write::PackingChoice;
+use penjing_format::write::{Constant, Op, PackingChoice};
 use penjing_format::{Error, ModelView, hash, signature};
 
 #[test]
@@ -105,4 +105,18 @@ fn a_signature_is_passed_over() {
     let none = signature::append(signature::message(&bytes[..9], 3), [0; 64]);
     let error = ModelView::open(&none).unwrap_err();
     assert_eq!(error, Error::TooShort { expected: 16, found: 9 });
+}
+
+/// The writer lays the first node's bias last: here it ends as a signed file does.
+#[test]
+fn numbers_that_look_like_a_signature_are_numbers() {
+    let mut model = common::article_int8(800);
+    let Op::Conv2d(conv) = &mut model.nodes[0].op else { panic!("node 0 is a convolution") };
+    let mut biases = vec![0; 12];
+    biases[11] = i32::from_le_bytes(*b"PNJS");
+    conv.bias = Some(Constant::bias(biases));
+    let bytes = model.to_bytes(PackingChoice::Auto).unwrap();
+    assert!(bytes.ends_with(b"PNJS\0\0\0\0"), "the test means the end of the file");
+    assert_eq!(signature::split(&bytes), (&bytes[..], None));
+    assert_eq!(ModelView::open(&bytes).unwrap().bytes(), bytes);
 }

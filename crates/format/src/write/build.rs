@@ -13,7 +13,7 @@ use crate::error::{Error, Owner};
 use crate::infer::{self, ShapeError};
 use crate::read::ModelView;
 use crate::shape::Shape;
-use crate::{ExpandError, IDENTIFIER, expand, hash};
+use crate::{ExpandError, IDENTIFIER, expand, hash, signature};
 use flatbuffers::{FlatBufferBuilder, Vector, WIPOffset};
 use std::format;
 use std::vec::Vec;
@@ -76,6 +76,10 @@ fn with_hash(flatbuffer: &[u8]) -> Vec<u8> {
     file.extend(IDENTIFIER);
     file.extend([0; 8]);
     file.extend(rest.get(4..).unwrap_or_default());
+    // Numbers at the end may look like the mark of a signature.
+    if file.ends_with(&signature::MARK) {
+        file.extend([0; 4]);
+    }
     hash::stamp(&mut file);
     file
 }

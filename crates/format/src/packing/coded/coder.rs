@@ -19,9 +19,6 @@ use crate::packing::PackingError;
 
 /// Codes bits one after another.
 pub(super) trait Coder {
-    /// Whether more bytes have been used than there are.
-    fn is_exhausted(&self) -> bool;
-
     /// Codes a bit that is set in `chance` of 65536 cases (1 to 65535). An encoder takes `bit` and returns it; a decoder
     /// returns the stream's.
     fn code(&mut self, chance: u32, bit: bool) -> bool;
@@ -142,10 +139,6 @@ impl<'a> Decoder<'a> {
 }
 
 impl Coder for Decoder<'_> {
-    fn is_exhausted(&self) -> bool {
-        self.passed > self.len
-    }
-
     #[inline]
     fn code(&mut self, chance: u32, _bit: bool) -> bool {
         let split = self.interval.split(chance);
@@ -183,10 +176,6 @@ impl Encoder {
 
 #[cfg(feature = "write")]
 impl Coder for Encoder {
-    fn is_exhausted(&self) -> bool {
-        false
-    }
-
     fn code(&mut self, chance: u32, bit: bool) -> bool {
         let split = self.interval.split(chance);
         self.interval.take(bit, split);

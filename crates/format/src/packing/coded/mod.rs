@@ -94,8 +94,8 @@ impl<'a> View<'a> {
     }
 
     /// Writes every element to `out`, which must have that many places and be of their type. `row_len` is what the stream was
-    /// packed with; another one yields other elements or an error. Takes time linear in `out`'s length, whatever the bytes, and no
-    /// more than some ten thousand elements for each byte.
+    /// packed with; another one yields other elements or an error. Takes time linear in `out`'s length, whatever the bytes, and
+    /// ends soon after the stream does: past it all bits are ones, and no type has an element of ones alone.
     ///
     /// F32 elements may be infinite or not numbers: check them. After an error `out` holds anything.
     pub fn decode<T: Element>(&self, row_len: usize, out: &mut [T]) -> Result<(), PackingError> {
@@ -154,10 +154,6 @@ fn walk<T: Element>(
             Some(Some(element)) => element,
             Some(None) => return Err(PackingError::Coded { element: index }),
         };
-        // What follows would be made of nothing, however much there is of it.
-        if coder.is_exhausted() {
-            return Err(PackingError::Coded { element: index });
-        }
         column = column.wrapping_add(1);
         channel = channel.wrapping_add(1);
         if channel == period {

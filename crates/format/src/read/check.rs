@@ -106,11 +106,13 @@ fn constants(step: &Step<'_>, coded: CodedWeights) -> Result<(), Error> {
     let owner = Owner::Node(step.index, step.op.name());
     let Some((weights, bias)) = step.op.constants() else { return Ok(()) };
     let axis = step.op.channel_axis().unwrap_or(ChannelAxis::First);
-    let is_coded = matches!(weights.packed.layout(), Layout::Coded(_));
-    if !is_coded {
-        elements(&weights, owner.field("weights"))?;
-    } else if coded == CodedWeights::Refused {
-        return Err(Error::Coded { place: owner.field("weights.packing") });
+    match (weights.packed.layout(), coded) {
+        (Layout::Coded(_), CodedWeights::Refused) => {
+            return Err(Error::Coded { place: owner.field("weights.packing") });
+        }
+        // What is not decoded has nothing stored, here and in the sums below.
+        (Layout::Coded(_), CodedWeights::PassedOver) => {}
+        _ => elements(&weights, owner.field("weights"))?,
     }
     if let Some(bias) = bias {
         elements(&bias, owner.field("bias"))?;
@@ -123,9 +125,6 @@ fn constants(step: &Step<'_>, coded: CodedWeights) -> Result<(), Error> {
         return Err(Error::Missing { place: owner.field("scale") });
     };
     scales((&weights, axis), input.scale, output.scale, owner)?;
-    if is_coded {
-        return Ok(());
-    }
     let reach = reach(step.input.ty.dtype, input);
     accumulators((&weights, axis), bias, reach, owner)
 }

@@ -9,7 +9,7 @@ use anyhow::{Context, Result, anyhow, bail, ensure};
 use ed25519_compact::{KeyPair, PublicKey, SecretKey, Seed};
 use penjing_checkpoint::write_atomically;
 use penjing_format::{ModelView, signature};
-use penjing_runtime::Signer;
+use penjing_runtime::{Model, Signer};
 
 /// A key is a few lines; what is longer is none.
 const KEY_BYTES: u64 = 1 << 14;
@@ -112,12 +112,16 @@ fn create(path: &Path, text: &str, secret: bool) -> Result<()> {
 pub(crate) fn sign(args: &SignArgs) -> Result<()> {
     let name = || args.model.display().to_string();
     let file = std::fs::read(&args.model).with_context(name)?;
-    ModelView::open_coded(&file).with_context(name)?;
+    // Weights that are entropy-coded are decoded too: what no device opens is not signed.
+    Model::from_bytes(file.clone()).with_context(name)?;
     let text = read_key(&args.key)?;
     let key = SecretKey::from_pem(&text).map_err(|e| {
         anyhow!("{}: expected a secret ed25519 key in PEM, found none: {e}", args.key.display())
     })?;
-    let before = signature::split(&file).1.map(|signature| signature.version);
+    // A version that someone else has put there counts for nothing.
+    let own =
+        Signer { key: penjing_runtime::PublicKey::from_bytes(*key.public_key()), at_least: 0 };
+    let before = penjing_runtime::verify(&file, &own).ok();
     let version = match (args.model_version, before) {
         (None, before) => before
             .unwrap_or(0)

@@ -138,6 +138,12 @@ fn keys_sign_and_verify_models() {
     std::fs::write(&model, &altered).unwrap();
     assert!(refused(&verify).contains("the file was altered or signed by someone else"));
     assert!(refused(&sign).contains("content hash"), "what is damaged is not signed");
+    // Whoever else has put the largest version there does not lock the maker out.
+    let mut foreign = signed.clone();
+    let version = unsigned.len()..unsigned.len() + 8;
+    foreign[version].copy_from_slice(&u64::MAX.to_le_bytes());
+    std::fs::write(&model, &foreign).unwrap();
+    assert!(ok(&sign).contains("version 1"));
     std::fs::write(&model, &signed).unwrap();
     assert!(
         refused(&["sign", text(&model), "--key", text(&public)]).contains("secret ed25519 key")

@@ -51,6 +51,17 @@ impl ChannelAxis {
             ChannelAxis::Last => weights.last(),
         }
     }
+
+    /// Elements of a row of weights of this shape: those of one output channel, or one of each. `None` where they have no
+    /// dimension, no channel, or too many elements.
+    #[must_use]
+    pub fn row_len(self, weights: Shape) -> Option<usize> {
+        let channels = usize::try_from(self.channels(weights)?).ok()?;
+        match self {
+            ChannelAxis::First => weights.elements()?.checked_div(channels),
+            ChannelAxis::Last => Some(channels),
+        }
+    }
 }
 
 /// Elements added on each side of a `[N, H, W, C]` input. They stand for real 0 in a convolution and never win in a pool.

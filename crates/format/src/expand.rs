@@ -15,12 +15,11 @@
 
 extern crate alloc;
 
-use crate::attributes::ChannelAxis;
 use crate::dtype::DataType;
 use crate::error::{Error, Owner};
-use crate::hash;
 use crate::packing::{Element, Layout, coded};
 use crate::read::{ModelView, Step, WeightsPlaces};
+use crate::{hash, signature};
 use alloc::vec;
 use alloc::vec::Vec;
 use core::fmt;
@@ -72,16 +71,16 @@ struct Coded<'a> {
     places: WeightsPlaces,
 }
 
-/// The same model with every constant decoded, in less than `limit` bytes of memory; it passes [`ModelView::open`]. A signature
+/// The same model with every constant decoded, in at most `limit` bytes of memory; it passes [`ModelView::open`]. A signature
 /// is left behind: verify it before.
 pub fn expand(file: &[u8], limit: u64) -> Result<Vec<u8>, ExpandError> {
     let model = ModelView::open_coded(file)?;
-    let needed = needed(model)?;
-    if needed > limit {
-        return Err(ExpandError::TooLarge { needed, limit });
-    }
-    let capacity = usize::try_from(needed).map_err(|_| ExpandError::TooLarge { needed, limit })?;
-    let mut out = Vec::with_capacity(capacity);
+    let Needed { whole, largest } = Needed::of(model)?;
+    let needed = whole.saturating_add(largest);
+    let too_large = ExpandError::TooLarge { needed, limit };
+    let capacity = usize::try_from(whole).ok().filter(|_| needed <= limit).ok_or(too_large)?;
+    let mut out = Vec::new();
+    out.try_reserve_exact(capacity).map_err(|_| too_large)?;
     out.extend_from_slice(model.bytes());
     for step in model.walk() {
         let step = step?;
@@ -89,34 +88,44 @@ pub fn expand(file: &[u8], limit: u64) -> Result<Vec<u8>, ExpandError> {
             append(&mut out, &coded, &step)?;
         }
     }
+    // Weights at the end may look like the mark of a signature.
+    if out.ends_with(&signature::MARK) {
+        out.extend([0; 4]);
+    }
     hash::stamp(&mut out);
     ModelView::open(&out)?;
     Ok(out)
 }
 
-/// Bytes of the file, of what is appended, and of the largest constant while it is decoded.
-fn needed(model: ModelView<'_>) -> Result<u64, Error> {
-    let (mut whole, mut largest) = (model.bytes().len() as u64, 0);
-    for step in model.walk() {
-        if let Some(coded) = coded_weights(&step?) {
-            let bytes = coded.view.elements().saturating_mul(coded.view.dtype().size()) as u64;
-            // A length before the elements, and up to as many bytes of alignment.
-            whole = whole.saturating_add(bytes).saturating_add(12);
-            largest = bytes.max(largest);
+/// Bytes of memory that decoding takes.
+struct Needed {
+    /// Of the file and of what is appended.
+    whole: u64,
+    /// Of the largest constant, while it is decoded.
+    largest: u64,
+}
+
+impl Needed {
+    fn of(model: ModelView<'_>) -> Result<Self, Error> {
+        // Four bytes after a file that ends like a signed one.
+        let mut needed = Self { whole: (model.bytes().len() as u64).saturating_add(4), largest: 0 };
+        for step in model.walk() {
+            if let Some(coded) = coded_weights(&step?) {
+                let (elements, size) = (coded.view.elements(), coded.view.dtype().size());
+                let bytes = (elements as u64).saturating_mul(size as u64);
+                // A length before the elements, and up to as many bytes of alignment.
+                needed.whole = needed.whole.saturating_add(bytes).saturating_add(8);
+                needed.largest = needed.largest.max(bytes);
+            }
         }
+        Ok(needed)
     }
-    Ok(whole.saturating_add(largest))
 }
 
 fn coded_weights<'a>(step: &Step<'a>) -> Option<Coded<'a>> {
     let (weights, _) = step.op.constants()?;
     let Layout::Coded(view) = weights.packed.layout() else { return None };
-    let axis = step.op.channel_axis()?;
-    let channels = usize::try_from(axis.channels(weights.shape)?).ok()?;
-    let row_len = match axis {
-        ChannelAxis::First => weights.packed.elements().checked_div(channels)?,
-        ChannelAxis::Last => channels,
-    };
+    let row_len = step.op.channel_axis()?.row_len(weights.shape)?;
     Some(Coded { view, row_len, places: step.node.weights_places()? })
 }
 
@@ -153,6 +162,7 @@ fn decode<T: Element>(
     coded: &Coded<'_>,
     append: impl Fn(T, &mut Vec<u8>),
 ) -> Result<(), crate::PackingError> {
+    // The caller has counted these too.
     let mut elements = vec![T::default(); coded.view.elements()];
     coded.view.decode(coded.row_len, &mut elements)?;
     for element in elements {

@@ -6,6 +6,7 @@ mod common;
 
 use common::file::finish;
 use common::raw::{self, Raw, RawWeights};
+use penjing_format::write::PackingChoice;
 use penjing_format::write::generated::penjing as flatc;
 use penjing_format::{Error, Fault, ModelView};
 use std::time::{Duration, Instant};
@@ -58,6 +59,52 @@ fn billions_of_elements_that_are_not_stored_take_no_time() {
             open(&raw, &what("depthwise"));
         }
     }
+}
+
+/// Only the last block or column is stored: what lies before is leapt over once, not once for every few columns.
+#[test]
+fn what_is_stored_last_is_found_once() {
+    let last = |packing, len: usize, values: usize| {
+        let mut index = vec![0; len];
+        index[len - 1] = 0x80;
+        let values = Some(vec![1; values]);
+        RawWeights { packing, values, index: Some(index), group: 255, ..RawWeights::default() }
+    };
+    let check = |raw: Raw, what: &str| {
+        let bytes = raw.bytes();
+        let start = Instant::now();
+        ModelView::open(&bytes).unwrap_or_else(|error| panic!("{what}: {error}"));
+        assert!(start.elapsed() < LONG, "{what}: {:?} of {} bytes", start.elapsed(), bytes.len());
+    };
+    let depthwise = |weights| Raw {
+        op: raw::DEPTHWISE_CONV_2D,
+        window: Some([1, 1, 1]),
+        input_shape: Some(vec![1, 1, 1]),
+        weights: Some(weights),
+        ..Raw::default()
+    };
+    let len = 100_000;
+    let blocks = RawWeights { out_channels: 8 * 255 * len, ..last(raw::BLOCKS, len as usize, 255) };
+    check(depthwise(blocks), "depthwise, blocks");
+    let len = 1_000_000;
+    let columns = RawWeights { out_channels: 8 * len, ..last(raw::COLUMNS, len as usize, 1) };
+    check(depthwise(columns), "depthwise, columns");
+    let len = 200_000;
+    let rows = RawWeights { out_channels: 8 * 255 * len, ..last(raw::BLOCKS, len as usize, 255) };
+    let rows = Raw { input_shape: Some(vec![1]), weights: Some(rows), ..Raw::default() };
+    check(rows, "fully connected, rows of one");
+}
+
+/// A name of a megabyte is no part of a type, which is asked for with each of the many outputs.
+#[test]
+fn types_are_read_without_names() {
+    let mut model = common::article_int8(800);
+    model.inputs[0].name = Some("x".repeat(1 << 20));
+    model.outputs = vec![0; 300_000];
+    let start = Instant::now();
+    let bytes = model.to_bytes(PackingChoice::Auto).unwrap();
+    assert_eq!(ModelView::open(&bytes).unwrap().outputs().len(), 300_000);
+    assert!(start.elapsed() < 5 * LONG, "{:?}", start.elapsed());
 }
 
 fn too_often(bytes: &[u8], field: &str) {

@@ -57,6 +57,26 @@ fn a_coded_file_is_its_decoded_one() {
     assert_eq!(expand(&decoded, LIMIT).as_deref(), Ok(&decoded[..]), "nothing is left to decode");
 }
 
+/// Decoded weights that end as a signed file does are followed by zeros.
+#[test]
+fn decoded_weights_that_look_like_a_signature_are_weights() {
+    let elements: Vec<i8> = b"not PNJS".iter().map(|&byte| byte as i8).collect();
+    let (period, stream) = coded::pack(&elements, 4);
+    let bytes = Raw {
+        input_shape: Some(vec![4]),
+        weights: Some(RawWeights {
+            values: Some(stream),
+            packing: raw::CODED,
+            period,
+            ..RawWeights::default()
+        }),
+        ..Raw::default()
+    };
+    let decoded = expand(&bytes.bytes(), LIMIT).unwrap();
+    assert!(decoded.ends_with(b"PNJS\0\0\0\0"));
+    assert_eq!(ModelView::open(&decoded).unwrap().bytes(), decoded);
+}
+
 #[test]
 fn streams_that_are_none_are_named() {
     let length = |expected, found| PackingError::Length { part: "values", expected, found };
@@ -80,6 +100,8 @@ fn streams_that_are_none_are_named() {
 fn fields_that_a_stream_has_no_use_for_are_named() {
     let error = refusal(|w| w.index = Some(vec![1]));
     assert!(matches!(error, Error::Unexpected { place } if place.field == "weights.index"));
+    let error = refusal(|w| w.values = None);
+    assert!(matches!(error, Error::Missing { place } if place.field == "weights.values"));
     let error = refusal(|w| w.value_bits = 4);
     assert!(matches!(error, Error::Unexpected { place } if place.field == "weights.value_bits"));
 }

@@ -42,7 +42,7 @@ fn a_sparse_network_is_small_where_it_lies() {
     assert_eq!([&input.name, &output.name].map(|n| n.as_deref()), [Some("input"), Some("output")]);
     let mut sizes = Vec::new();
     for packing in PackingChoice::IN_PLACE {
-        // No group of its weights has a zero for certain.
+        // Some groups of its weights have no zero.
         if packing != PackingChoice::NOfM {
             sizes.push((packing, packed(&model, packing).len()));
         }
@@ -77,7 +77,8 @@ fn decoding_keeps_to_its_limit() {
     assert!(needed > 20_388 && needed < 60_000, "{needed}");
     assert!(expand(&file, needed - 1).is_err());
     let decoded = expand(&file, needed).unwrap();
-    assert!(decoded.len() as u64 <= needed);
+    // While the largest constant is decoded it stands beside the file.
+    assert!(decoded.capacity() as u64 + 20_280 <= needed, "{}", decoded.capacity());
     let error = ModelView::open(&file).unwrap_err();
     assert!(error.to_string().contains("entropy-coded"), "{error}");
     assert!(ModelView::open_coded(&file).is_ok());

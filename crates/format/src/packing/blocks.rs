@@ -82,7 +82,7 @@ impl Positions for View<'_> {
         let end = end.min(self.elements);
         let block = self.block(mark.at);
         if !bits::is_set(self.index, block) {
-            let blocks = self.elements.div_ceil(self.size);
+            let blocks = end.div_ceil(self.size);
             let found = bits::next_set(self.index, block, blocks);
             let next = found.map_or(end, |block| block.saturating_mul(self.size));
             mark.at = next.min(end).max(mark.at);

@@ -62,11 +62,14 @@ impl Positions for View<'_> {
         let end = end.min(self.elements);
         let (row, column) = self.split(mark.at);
         let first = row.saturating_mul(self.columns);
-        let found = bits::next_set(self.index, column, self.columns)
+        // No column is looked at that lies at or past the end, in its row or in the next.
+        let before_end = |first: usize| end.saturating_sub(first).min(self.columns);
+        let found = bits::next_set(self.index, column, before_end(first))
             .map(|column| first.saturating_add(column));
         let element = found.or_else(|| {
-            let column = bits::next_set(self.index, 0, self.columns)?;
-            Some(first.saturating_add(self.columns).saturating_add(column))
+            let first = first.saturating_add(self.columns);
+            let column = bits::next_set(self.index, 0, before_end(first))?;
+            Some(first.saturating_add(column))
         });
         let Some(element) = element.filter(|&element| element < end) else {
             mark.at = mark.at.max(end);
@@ -78,9 +81,17 @@ impl Positions for View<'_> {
     }
 
     fn skip(&self, from: Mark, end: usize) -> Mark {
-        let (row, column) = self.split(end);
-        let own = bits::rank(self.index, 0, column);
-        Mark { at: end, stored: row.saturating_mul(self.kept).saturating_add(own), ..from }
+        if end <= from.at {
+            return from;
+        }
+        let ((from_row, from_column), (row, column)) = (self.split(from.at), self.split(end));
+        let stored = if row == from_row {
+            from.stored.saturating_add(bits::rank(self.index, from_column, column))
+        } else {
+            let own = bits::rank(self.index, 0, column);
+            row.saturating_mul(self.kept).saturating_add(own)
+        };
+        Mark { at: end, stored, ..from }
     }
 }
 

@@ -103,7 +103,7 @@ impl<'a> View<'a> {
                 let code = word & escape;
                 word = word.wrapping_shr(u32::from(self.bits));
                 // A code has 8 bits at most.
-                let element = mark.at.wrapping_add(code as usize);
+                let element = mark.at.saturating_add(code as usize);
                 if code == escape {
                     mark.at = element;
                     mark.code = mark.code.wrapping_add(1);
@@ -137,7 +137,7 @@ impl<'a> View<'a> {
                 word = word.wrapping_shr(u32::from(self.bits));
                 let element = usize::from(code != escape);
                 next.stored = next.stored.wrapping_add(element);
-                next.at = next.at.wrapping_add(code as usize).wrapping_add(element);
+                next.at = next.at.saturating_add(code as usize).saturating_add(element);
             }
             if next.at > end || next.stored >= self.stored {
                 return mark;

@@ -243,18 +243,24 @@ impl<'a> Packed<'a> {
         self.values.magnitude(0..self.values.len())
     }
 
-    /// `sum |w|` of each row of `row_len` elements of i8, in order; none of another type. Stored elements follow each other row by
-    /// row in every packing, so that only how many a row has needs to be known.
-    pub(crate) fn row_magnitudes(&self, row_len: usize) -> impl Iterator<Item = u64> + use<'a> {
+    /// `sum |w|` of each row of `row_len` elements of i8 that has stored ones, with its number, in order; none of another type.
+    /// Stored elements follow each other row by row in every packing, so that only how many a row has needs to be known.
+    pub(crate) fn row_magnitudes(
+        &self,
+        row_len: usize,
+    ) -> impl Iterator<Item = (usize, u64)> + use<'a> {
         let packed = *self;
-        let row_len = if self.dtype() == DataType::I8 { row_len } else { 0 };
-        let rows = self.elements.checked_div(row_len).unwrap_or(0);
+        let elements = if self.dtype() == DataType::I8 { self.elements } else { 0 };
         let mut mark = Mark::default();
-        (1..=rows).map(move |row| {
-            let next = packed.skip(mark, row.saturating_mul(row_len));
+        core::iter::from_fn(move || {
+            // Rows without a stored element may be billions in a few bytes: the walk leaps over them.
+            let mut ahead = mark;
+            let element = each!(&packed.layout, view => view.next(&mut ahead, elements))?;
+            let row = element.checked_div(row_len)?;
+            let next = packed.skip(mark, row.saturating_add(1).saturating_mul(row_len));
             let sum = packed.values.magnitude(mark.stored..next.stored);
             mark = next;
-            sum
+            Some((row, sum))
         })
     }
 

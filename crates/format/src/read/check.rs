@@ -168,63 +168,69 @@ fn reach(dtype: DataType, params: QuantParams) -> u64 {
 
 /// For each output channel, `reach * sum |w| + |bias|` must fit an i32.
 fn accumulators(
-    weights: (&Constant<'_>, ChannelAxis),
+    (weights, axis): (&Constant<'_>, ChannelAxis),
     bias: Option<Constant<'_>>,
     reach: u64,
     owner: Owner,
 ) -> Result<(), Error> {
     let place = owner.field("weights");
-    let Some(bias) = bias else {
-        // A few bytes can state billions of channels. Those after the last stored weight have nothing to add up.
-        let all = weights.0.packed.magnitude();
-        return accumulators_with(weights, reach, place, all, |_| 0);
-    };
-    let magnitudes = |packed| Biases::of(packed).ok_or(Error::Missing { place });
-    let mut biases = magnitudes(bias.packed)?;
-    // Every channel has a bias, of bytes of its own.
-    accumulators_with(weights, reach, place, u64::MAX, |channel| biases.magnitude(channel))
-}
-
-fn accumulators_with(
-    (weights, axis): (&Constant<'_>, ChannelAxis),
-    reach: u64,
-    place: Place,
-    all: u64,
-    bias: impl FnMut(usize) -> u64,
-) -> Result<(), Error> {
-    let channels = channels(weights, axis);
+    let biases = |packed| Biases::of(packed).ok_or(Error::Missing { place });
+    let biases = bias.map(|bias| biases(bias.packed)).transpose()?;
+    let limits = Limits { reach, place, biases, channels: channels(weights, axis) };
     match axis {
         ChannelAxis::First => {
-            let elements = weights.shape.elements().unwrap_or(0);
-            let row_len = elements.checked_div(channels).unwrap_or(0);
-            fit(weights.packed.row_magnitudes(row_len), reach, place, all, bias)
+            let row_len = axis.row_len(weights.shape).unwrap_or(0);
+            limits.hold(weights.packed.row_magnitudes(row_len))
         }
         ChannelAxis::Last => {
-            fit(weights.packed.column_magnitudes(channels), reach, place, all, bias)
+            // A few bytes can state billions of channels. Those after the last stored weight have nothing to add up.
+            let mut left = weights.packed.magnitude();
+            let sums = weights.packed.column_magnitudes(limits.channels).enumerate();
+            limits.hold(sums.take_while(|&(_, sum)| {
+                let some = left > 0;
+                left = left.saturating_sub(sum);
+                some
+            }))
         }
     }
 }
 
-/// Whether `reach * sum + |bias|` of every channel fits an i32; no channel is looked at once sums amount to `left`.
-fn fit(
-    mut sums: impl Iterator<Item = u64>,
+/// What the sums of a node's channels must keep to.
+struct Limits<'a> {
     reach: u64,
     place: Place,
-    mut left: u64,
-    mut bias: impl FnMut(usize) -> u64,
-) -> Result<(), Error> {
-    let sums = core::iter::from_fn(|| {
-        let sum = if left == 0 { None } else { sums.next() }?;
-        left = left.saturating_sub(sum);
-        Some(sum)
-    });
-    for (channel, sum) in sums.enumerate() {
-        let worst = sum.saturating_mul(reach).saturating_add(bias(channel));
-        if worst > u64::from(i32::MAX.unsigned_abs()) {
-            return Err(Error::Accumulator { place, channel, worst });
+    biases: Option<Biases<'a>>,
+    channels: usize,
+}
+
+impl Limits<'_> {
+    /// `sums` are of channels, ascending; those left out are 0.
+    fn hold(self, mut sums: impl Iterator<Item = (usize, u64)>) -> Result<(), Error> {
+        let (reach, place) = (self.reach, self.place);
+        let fits = |channel, sum: u64, bias| {
+            let worst = sum.saturating_mul(reach).saturating_add(bias);
+            if worst > u64::from(i32::MAX.unsigned_abs()) {
+                return Err(Error::Accumulator { place, channel, worst });
+            }
+            Ok(())
+        };
+        let Some(mut biases) = self.biases else {
+            return sums.try_for_each(|(channel, sum)| fits(channel, sum, 0));
+        };
+        // Every channel has a bias, of bytes of its own.
+        let mut next = sums.next();
+        for channel in 0..self.channels {
+            let sum = match next {
+                Some((own, sum)) if own == channel => {
+                    next = sums.next();
+                    sum
+                }
+                _ => 0,
+            };
+            fits(channel, sum, biases.magnitude(channel))?;
         }
+        Ok(())
     }
-    Ok(())
 }
 
 /// A walk over integer biases of any width.

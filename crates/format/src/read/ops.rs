@@ -312,7 +312,7 @@ impl<'a> Fields<'a> {
         let (window, weights) = (self.window()?, self.weights()?);
         let (channels, [h, w]) = (weights.out_channels()?, or(window.size, [3, 3]));
         let shape = Shape::from([channels, h, w, self.channels(input, 4)?]);
-        let weights = weights.constant(shape, row_len(shape))?;
+        let weights = weights.constant(shape, ChannelAxis::First)?;
         Ok(Conv2d {
             weights,
             bias: self.bias(&weights, channels)?,
@@ -327,8 +327,7 @@ impl<'a> Fields<'a> {
         let (window, weights) = (self.window()?, self.weights()?);
         let (channels, [h, w]) = (weights.out_channels()?, or(window.size, [3, 3]));
         self.channels(input, 4)?;
-        let columns = usize::try_from(channels).unwrap_or(usize::MAX);
-        let weights = weights.constant([1, h, w, channels].into(), columns)?;
+        let weights = weights.constant([1, h, w, channels].into(), ChannelAxis::Last)?;
         Ok(DepthwiseConv2d {
             weights,
             bias: self.bias(&weights, channels)?,
@@ -353,7 +352,7 @@ impl<'a> Fields<'a> {
         let weights = self.weights()?;
         let channels = weights.out_channels()?;
         let shape = Shape::from([channels, self.channels(input, 2)?]);
-        let weights = weights.constant(shape, row_len(shape))?;
+        let weights = weights.constant(shape, ChannelAxis::First)?;
         let (bias, activation) = (self.bias(&weights, channels)?, self.activation()?);
         Ok(FullyConnected { weights, bias, activation })
     }
@@ -371,10 +370,4 @@ impl<'a> Fields<'a> {
             }),
         }
     }
-}
-
-/// Elements of a row, by the first dimension.
-fn row_len(shape: Shape) -> usize {
-    let rows = shape.first().and_then(|rows| usize::try_from(rows).ok()).unwrap_or(0);
-    shape.elements().and_then(|elements| elements.checked_div(rows)).unwrap_or(0)
 }

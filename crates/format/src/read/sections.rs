@@ -54,7 +54,7 @@ impl ModelView<'_> {
         let mut parts = Parts { owner: Owner::Model, tell: &mut tell };
         parts.tell("header", Part::Header, 0..crate::hash::PLACE.end);
         let root = self.root();
-        parts.table(root, layout::ROOT)?;
+        parts.table(root, layout::ROOT);
         parts.vector(root, fields::PRODUCER, Part::Text, 1)?;
         parts.vector(root, fields::LABELS, Part::Text, 1)?;
         parts.vector(root, fields::OUTPUTS, Part::Numbers, 2)?;
@@ -95,16 +95,17 @@ impl Parts<'_> {
         (self.tell)(Section { owner: self.owner, field, part, bytes });
     }
 
-    fn table(&mut self, table: Table<'_>, field: Field) -> Result<(), Error> {
-        let (own, vtable) = table.places(field).map_err(|defect| defect.of(self.owner))?;
+    fn table(&mut self, table: Table<'_>, field: Field) {
+        let (own, vtable) = table.places();
         self.tell(field.name, Part::Vtables, vtable);
         self.tell(field.name, Part::Tables, own);
-        Ok(())
     }
 
     fn child<'a>(&mut self, table: Table<'a>, field: Field) -> Result<Option<Table<'a>>, Error> {
         let child = table.table(field).map_err(|defect| defect.of(self.owner))?;
-        child.map_or(Ok(()), |child| self.table(child, field))?;
+        if let Some(child) = child {
+            self.table(child, field);
+        }
         Ok(child)
     }
 
@@ -125,14 +126,14 @@ impl Parts<'_> {
     }
 
     fn input(&mut self, table: Table<'_>) -> Result<(), Error> {
-        self.table(table, layout::model::INPUTS)?;
+        self.table(table, layout::model::INPUTS);
         self.vector(table, layout::value::SHAPE, Part::Numbers, 4)?;
         self.vector(table, layout::value::NAME, Part::Text, 1)
     }
 
     fn node(&mut self, table: Table<'_>) -> Result<(), Error> {
         use layout::node as fields;
-        self.table(table, layout::model::NODES)?;
+        self.table(table, layout::model::NODES);
         self.child(table, fields::WINDOW)?;
         if let Some(weights) = self.child(table, fields::WEIGHTS)? {
             self.vector(weights, layout::weights::VALUES, Part::Values, 1)?;

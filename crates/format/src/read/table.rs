@@ -144,12 +144,13 @@ impl<'a> Table<'a> {
         self.position(field.id).is_some()
     }
 
-    /// Where the table lies, by the size that its vtable states, and where the vtable lies.
-    pub(super) fn places(&self, field: Field) -> Read<(Range<usize>, Range<usize>)> {
+    /// Where the table lies, by the size that its vtable states and not past the file's end, and where the vtable lies.
+    pub(super) fn places(&self) -> (Range<usize>, Range<usize>) {
+        // No field is read by it, and so nothing else is held against it.
         let size = scalar_at::<u16>(self.vtable, 1).map_or(0, usize::from);
-        self.cursor(field).range(self.at, size)?;
+        let end = self.at.saturating_add(size).min(self.bytes.len());
         let vtable_end = self.vtable_at.saturating_add(self.vtable.len());
-        Ok((self.at..self.at.saturating_add(size), self.vtable_at..vtable_end))
+        (self.at..end, self.vtable_at..vtable_end)
     }
 
     /// Where the vector of a field lies, its length included, whose elements have `size` bytes.

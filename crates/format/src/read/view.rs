@@ -111,7 +111,9 @@ impl<'a> ModelView<'a> {
     /// Graph input `index`, as stated.
     #[must_use]
     pub fn input(&self, index: usize) -> Option<Value<'a>> {
-        self.try_input(index)?.ok()
+        let table = self.offsets(layout::model::INPUTS)?.table(index)?.ok()?;
+        let name = table.string(layout::value::NAME).ok().flatten();
+        Some(Value { name, ..self.try_input(index)?.ok()? })
     }
 
     /// The graph's inputs, values `0..n_inputs`.
@@ -191,12 +193,14 @@ impl<'a> ModelView<'a> {
         matches!(self.root.numbers::<u16>(layout::model::OUTPUTS), Ok(Some(_)))
     }
 
+    /// Without its name.
     fn try_input(&self, index: usize) -> Option<Result<Value<'a>, Error>> {
-        use layout::value;
+        use layout::value::{DTYPE, SCALE, SHAPE, ZERO_POINT};
         let owner = Owner::Input(index);
-        let table = self.offsets(layout::model::INPUTS)?.table(index)?;
-        let fields = [value::SCALE, value::ZERO_POINT, value::DTYPE, value::SHAPE, value::NAME];
-        Some(table.map_err(|d| d.of(owner)).and_then(|table| Value::read(table, fields, owner)))
+        let table = self.offsets(layout::model::INPUTS)?.table(index)?.map_err(|d| d.of(owner));
+        Some(
+            table.and_then(|table| Value::unnamed(table, [SCALE, ZERO_POINT, DTYPE, SHAPE], owner)),
+        )
     }
 }
 
@@ -244,9 +248,10 @@ pub struct Value<'a> {
 }
 
 impl<'a> Value<'a> {
-    /// What a table states; the fields are those of scale, zero point, type, shape and name.
-    fn read(table: Table<'a>, fields: [layout::Field; 5], owner: Owner) -> Result<Self, Error> {
-        let [scale_field, zero_point, dtype, shape, name] = fields;
+    /// What a table states but its name, which may be long: types are asked for many times. The fields are those of scale, zero
+    /// point, type and shape.
+    fn unnamed(table: Table<'a>, fields: [layout::Field; 4], owner: Owner) -> Result<Self, Error> {
+        let [scale_field, zero_point, dtype, shape] = fields;
         let defect = |defect: Defect| defect.of(owner);
         let dtype = match table.scalar(dtype, 0).map_err(defect)? {
             0 => None,
@@ -266,7 +271,7 @@ impl<'a> Value<'a> {
             Some(QuantParams { scale, zero_point: i32::from(zero_point) })
         };
         Ok(Self {
-            name: table.string(name).map_err(defect)?,
+            name: None,
             shape: dims.map(|dims| read_shape(dims, owner, shape)).transpose()?,
             dtype,
             quantization,
@@ -390,12 +395,14 @@ impl<'a> Node<'a> {
     /// What the file states about the value that it yields.
     #[must_use]
     pub fn value(&self) -> Value<'a> {
-        self.try_value(self.owner()).unwrap_or_default()
+        let name = self.table.string(layout::node::NAME).ok().flatten();
+        Value { name, ..self.try_value(self.owner()).unwrap_or_default() }
     }
 
+    /// Without its name.
     pub(super) fn try_value(&self, owner: Owner) -> Result<Value<'a>, Error> {
-        use layout::node::{DTYPE, NAME, SCALE, SHAPE, ZERO_POINT};
-        Value::read(self.table, [SCALE, ZERO_POINT, DTYPE, SHAPE, NAME], owner)
+        use layout::node::{DTYPE, SCALE, SHAPE, ZERO_POINT};
+        Value::unnamed(self.table, [SCALE, ZERO_POINT, DTYPE, SHAPE], owner)
     }
 }
 

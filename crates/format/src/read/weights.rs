@@ -4,6 +4,7 @@
 use super::layout::{self, Field, weights as fields};
 use super::ops::{Constant, Scales};
 use super::table::{Defect, Numbers, Table};
+use crate::attributes::ChannelAxis;
 use crate::dtype::DataType;
 use crate::error::{Error, Owner};
 use crate::infer::ShapeError;
@@ -51,13 +52,14 @@ impl<'a> Weights<'a> {
         }
     }
 
-    /// The weights, of a shape that the op knows. Rows are of `columns` elements.
-    pub(super) fn constant(&self, shape: Shape, columns: usize) -> Result<Constant<'a>, Error> {
+    /// The weights, of a shape that the op knows.
+    pub(super) fn constant(&self, shape: Shape, axis: ChannelAxis) -> Result<Constant<'a>, Error> {
         let overflow = Error::Shape {
             place: self.owner.field(layout::node::WEIGHTS.name),
             source: ShapeError::Overflow,
         };
         let elements = shape.elements().ok_or(overflow)?;
+        let columns = axis.row_len(shape).ok_or(overflow)?;
         let numbers = self.ok(self.table.numbers(fields::SCALE))?.unwrap_or(Numbers::EMPTY);
         let scales = Scales::new(numbers);
         let dtype = if scales.is_empty() { DataType::F32 } else { DataType::I8 };
@@ -129,6 +131,11 @@ impl<'a> Weights<'a> {
             fields::BLOCKS => blocks::View::new(group, index, elements)
                 .map(|view| (Layout::Blocks(view), Some(view.stored()))),
             fields::CODED => {
+                // An empty stream means zeros; none at all leaves nothing to turn to decoded weights.
+                let place = self.owner.field(fields::VALUES.name);
+                if !self.table.has(fields::VALUES) {
+                    return Err(Error::Missing { place });
+                }
                 let period = self.ok(self.table.scalar(fields::PERIOD, 0_u16))?;
                 coded::View::new(dtype, period, self.bytes(fields::VALUES)?, elements)
                     .map(|view| (Layout::Coded(view), None))

@@ -7,7 +7,7 @@ use super::constant::{Constant, ConstantData};
 use super::generated::penjing::Packing;
 use crate::attributes::ChannelAxis;
 use crate::packing::{
-    Element, Levels, bitmap, blocks, coded, columns, dense, gaps, groups, n_of_m, values,
+    Element, Levels, bitmap, blocks, coded, columns, dense, gaps, groups, n_of_m,
 };
 use std::vec::Vec;
 
@@ -132,13 +132,7 @@ pub(super) fn pack(
     axis: ChannelAxis,
     choice: PackingChoice,
 ) -> Option<PackedBytes> {
-    let channels =
-        axis.channels(constant.shape).and_then(|channels| usize::try_from(channels).ok());
-    let channels = channels.unwrap_or(1).max(1);
-    let columns = match axis {
-        ChannelAxis::First => constant.data.len() / channels,
-        ChannelAxis::Last => channels,
-    };
+    let columns = axis.row_len(constant.shape).unwrap_or(1);
     match &constant.data {
         ConstantData::F32(data) => best(data, columns, choice, |_, _| None),
         ConstantData::I8(data) => best(data, columns, choice, |values, zero| {
@@ -167,19 +161,19 @@ fn best<T: Element>(
     let dense = || PackedBytes::new(Packing::Dense, Vec::new(), dense::pack(data));
     match choice {
         PackingChoice::Dense => Some(dense()),
-        PackingChoice::Bitmap => smallest(packer.bitmap()),
-        PackingChoice::Groups => smallest(packer.groups()),
-        PackingChoice::Gaps => smallest(packer.gaps()),
-        PackingChoice::NOfM => smallest(packer.n_of_m()),
-        PackingChoice::Blocks => smallest(packer.blocks()),
-        PackingChoice::Columns => smallest(packer.kept_columns()),
+        PackingChoice::Bitmap => packer.bitmap(),
+        PackingChoice::Groups => packer.groups(),
+        PackingChoice::Gaps => packer.gaps(),
+        PackingChoice::NOfM => packer.n_of_m(),
+        PackingChoice::Blocks => packer.blocks(),
+        PackingChoice::Columns => packer.kept_columns(),
         PackingChoice::Coded => Some(packer.coded()),
-        PackingChoice::Auto => smallest(packer.in_place()),
+        PackingChoice::Auto => packer.in_place(),
         PackingChoice::Smallest => smallest(packer.in_place().into_iter().chain([packer.coded()])),
     }
 }
 
-/// Of equals the first.
+/// Of equals the first. Holds no more than two at a time, where they are made as they are asked for.
 fn smallest(packed: impl IntoIterator<Item = PackedBytes>) -> Option<PackedBytes> {
     packed.into_iter().min_by_key(PackedBytes::cost)
 }
@@ -193,40 +187,41 @@ struct Packer<'d, T> {
 }
 
 impl<T: Element> Packer<'_, T> {
-    /// The stored elements after an index, in whole bytes and, where they have so few levels, in fewer bits.
+    /// The stored elements after an index, in whole bytes or, where they have so few levels, in fewer bits.
     fn with_values(
         &self,
         packing: Packing,
         index: Vec<u8>,
         stored: &[bool],
         masked: bool,
-    ) -> Vec<PackedBytes> {
+    ) -> Option<PackedBytes> {
         let values: Vec<T> =
             self.data.iter().zip(stored).filter_map(|(&value, &is)| is.then_some(value)).collect();
-        let mut packed = std::vec![PackedBytes::new(packing, index, dense::pack(&values))];
         // The levels of masked packings never have a zero.
-        for zero in if masked { &[false][..] } else { &[true, false][..] } {
-            let narrow = (self.narrow)(&values, *zero);
-            if let Some((Levels::Bits { bits, .. }, bytes)) = narrow {
-                debug_assert!(values::BITS.contains(&bits));
-                let index = packed.first().map_or_else(Vec::new, |whole| whole.index.clone());
-                packed.push(PackedBytes {
-                    value_bits: bits,
-                    no_zero: !masked && !zero,
-                    ..PackedBytes::new(packing, index, bytes)
-                });
-            }
-        }
-        packed
+        let zeros = if masked { &[false][..] } else { &[true, false][..] };
+        let narrow = zeros.iter().filter_map(|&zero| {
+            let (levels, bytes) = (self.narrow)(&values, zero)?;
+            let Levels::Bits { bits, .. } = levels else { return None };
+            let packed = PackedBytes::new(packing, Vec::new(), bytes);
+            Some(PackedBytes { value_bits: bits, no_zero: !masked && !zero, ..packed })
+        });
+        let whole =
+            std::iter::once_with(|| PackedBytes::new(packing, Vec::new(), dense::pack(&values)));
+        Some(PackedBytes { index, ..smallest(whole.chain(narrow))? })
     }
 
-    /// In every packing that is walked where it lies, those first that are walked the fastest.
-    fn in_place(&self) -> Vec<PackedBytes> {
-        [self.dense(), self.bitmap(), self.kept_columns(), self.blocks()]
-            .into_iter()
-            .chain([self.n_of_m(), self.groups(), self.gaps()])
-            .flatten()
-            .collect()
+    /// In the smallest packing that is walked where it lies; of equals, what is walked the fastest.
+    fn in_place(&self) -> Option<PackedBytes> {
+        let packings = [
+            Self::dense,
+            Self::bitmap,
+            Self::kept_columns,
+            Self::blocks,
+            Self::n_of_m,
+            Self::groups,
+            Self::gaps,
+        ];
+        smallest(packings.into_iter().filter_map(|packing| packing(self)))
     }
 
     fn coded(&self) -> PackedBytes {
@@ -234,67 +229,59 @@ impl<T: Element> Packer<'_, T> {
         PackedBytes { period, ..PackedBytes::new(Packing::Coded, Vec::new(), values) }
     }
 
-    fn dense(&self) -> Vec<PackedBytes> {
+    fn dense(&self) -> Option<PackedBytes> {
         let all = std::vec![true; self.data.len()];
         self.with_values(Packing::Dense, Vec::new(), &all, false)
     }
 
-    fn bitmap(&self) -> Vec<PackedBytes> {
+    fn bitmap(&self) -> Option<PackedBytes> {
         let index = bitmap::pack(self.nonzero.iter().copied());
         self.with_values(Packing::Bitmap, index, &self.nonzero, true)
     }
 
-    fn groups(&self) -> Vec<PackedBytes> {
-        let sizes = groups::SIZES.map(|group| (group, groups::pack(&self.nonzero, group)));
+    fn groups(&self) -> Option<PackedBytes> {
         // Only the index depends on the size.
-        let Some((group, index)) = sizes.min_by_key(|(_, index)| index.len()) else {
-            return Vec::new();
-        };
-        let packed = self.with_values(Packing::Groups, index, &self.nonzero, true);
-        packed.into_iter().map(|packed| PackedBytes { group, ..packed }).collect()
+        let sizes = groups::SIZES.map(|group| (group, groups::pack(&self.nonzero, group)));
+        let (group, index) = sizes.min_by_key(|(_, index)| index.len())?;
+        let packed = self.with_values(Packing::Groups, index, &self.nonzero, true)?;
+        Some(PackedBytes { group, ..packed })
     }
 
-    fn gaps(&self) -> Vec<PackedBytes> {
+    fn gaps(&self) -> Option<PackedBytes> {
         let codes = gaps::BITS.map(|bits| (bits, gaps::pack(&self.nonzero, bits)));
         let whole = |bits, len: usize| len.next_multiple_of(4) + usize::from(bits != GAP_BITS);
-        let Some((gap_bits, codes)) = codes.min_by_key(|(bits, codes)| whole(*bits, codes.len()))
-        else {
-            return Vec::new();
+        let (gap_bits, codes) = codes.min_by_key(|(bits, codes)| whole(*bits, codes.len()))?;
+        let packed = self.with_values(Packing::Gaps, codes, &self.nonzero, true)?;
+        let stored = match packed.value_bits {
+            0 => 0,
+            _ => self.nonzero.iter().filter(|&&nonzero| nonzero).count(),
         };
-        let stored = self.nonzero.iter().filter(|&&nonzero| nonzero).count();
         let stored = u32::try_from(stored).unwrap_or(u32::MAX);
-        let packed = self.with_values(Packing::Gaps, codes, &self.nonzero, true);
-        let stated = |packed: PackedBytes| PackedBytes {
-            gap_bits,
-            stored: if packed.value_bits == 0 { 0 } else { stored },
-            ..packed
-        };
-        packed.into_iter().map(stated).collect()
+        Some(PackedBytes { gap_bits, stored, ..packed })
     }
 
-    fn n_of_m(&self) -> Vec<PackedBytes> {
+    fn n_of_m(&self) -> Option<PackedBytes> {
         let of = |group: u8| {
             let counts = self.nonzero.chunks(usize::from(group));
             let most = counts.map(|group| group.iter().filter(|&&nonzero| nonzero).count()).max();
             let kept = u8::try_from(most.unwrap_or(0).max(1)).ok().filter(|&kept| kept < group)?;
             let (stored, index) = n_of_m::pack(&self.nonzero, kept, group)?;
-            let packed = self.with_values(Packing::NOfM, index, &stored, false);
-            Some(packed.into_iter().map(move |packed| PackedBytes { group, kept, ..packed }))
+            let packed = self.with_values(Packing::NOfM, index, &stored, false)?;
+            Some(PackedBytes { group, kept, ..packed })
         };
-        [2, 4, 8, 16, 32].into_iter().filter_map(of).flatten().collect()
+        smallest([2, 4, 8, 16, 32].into_iter().filter_map(of))
     }
 
-    fn blocks(&self) -> Vec<PackedBytes> {
-        // Longer blocks are whole rows or nothing; two sizes that store the same differ by their index alone.
-        let of = |group: u8| {
+    fn blocks(&self) -> Option<PackedBytes> {
+        // Longer blocks are whole rows or nothing.
+        smallest((2..=64).filter_map(|group| {
             let (stored, index) = blocks::pack(&self.nonzero, group);
-            let packed = self.with_values(Packing::Blocks, index, &stored, false);
-            packed.into_iter().map(move |packed| PackedBytes { group, ..packed })
-        };
-        (2..=64).flat_map(of).collect()
+            let packed = self.with_values(Packing::Blocks, index, &stored, false)?;
+            Some(PackedBytes { group, ..packed })
+        }))
     }
 
-    fn kept_columns(&self) -> Vec<PackedBytes> {
+    fn kept_columns(&self) -> Option<PackedBytes> {
         let (stored, index) = columns::pack(&self.nonzero, self.columns);
         self.with_values(Packing::Columns, index, &stored, false)
     }

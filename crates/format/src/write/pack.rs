@@ -187,13 +187,15 @@ struct Packer<'d, T> {
 }
 
 impl<T: Element> Packer<'_, T> {
-    /// The stored elements after an index, in whole bytes or, where they have so few levels, in fewer bits.
+    /// The stored elements after an index, in whole bytes or, where they have so few levels, in fewer bits. `state` adds what the
+    /// packing states beside them.
     fn with_values(
         &self,
         packing: Packing,
         index: Vec<u8>,
         stored: &[bool],
         masked: bool,
+        state: impl Fn(PackedBytes) -> PackedBytes,
     ) -> Option<PackedBytes> {
         let values: Vec<T> =
             self.data.iter().zip(stored).filter_map(|(&value, &is)| is.then_some(value)).collect();
@@ -207,7 +209,7 @@ impl<T: Element> Packer<'_, T> {
         });
         let whole =
             std::iter::once_with(|| PackedBytes::new(packing, Vec::new(), dense::pack(&values)));
-        Some(PackedBytes { index, ..smallest(whole.chain(narrow))? })
+        Some(PackedBytes { index, ..smallest(whole.chain(narrow).map(state))? })
     }
 
     /// In the smallest packing that is walked where it lies; of equals, what is walked the fastest.
@@ -231,33 +233,33 @@ impl<T: Element> Packer<'_, T> {
 
     fn dense(&self) -> Option<PackedBytes> {
         let all = std::vec![true; self.data.len()];
-        self.with_values(Packing::Dense, Vec::new(), &all, false)
+        self.with_values(Packing::Dense, Vec::new(), &all, false, |packed| packed)
     }
 
     fn bitmap(&self) -> Option<PackedBytes> {
         let index = bitmap::pack(self.nonzero.iter().copied());
-        self.with_values(Packing::Bitmap, index, &self.nonzero, true)
+        self.with_values(Packing::Bitmap, index, &self.nonzero, true, |packed| packed)
     }
 
     fn groups(&self) -> Option<PackedBytes> {
         // Only the index depends on the size.
         let sizes = groups::SIZES.map(|group| (group, groups::pack(&self.nonzero, group)));
         let (group, index) = sizes.min_by_key(|(_, index)| index.len())?;
-        let packed = self.with_values(Packing::Groups, index, &self.nonzero, true)?;
-        Some(PackedBytes { group, ..packed })
+        let state = |packed| PackedBytes { group, ..packed };
+        self.with_values(Packing::Groups, index, &self.nonzero, true, state)
     }
 
     fn gaps(&self) -> Option<PackedBytes> {
         let codes = gaps::BITS.map(|bits| (bits, gaps::pack(&self.nonzero, bits)));
         let whole = |bits, len: usize| len.next_multiple_of(4) + usize::from(bits != GAP_BITS);
         let (gap_bits, codes) = codes.min_by_key(|(bits, codes)| whole(*bits, codes.len()))?;
-        let packed = self.with_values(Packing::Gaps, codes, &self.nonzero, true)?;
-        let stored = match packed.value_bits {
-            0 => 0,
-            _ => self.nonzero.iter().filter(|&&nonzero| nonzero).count(),
-        };
+        let stored = self.nonzero.iter().filter(|&&nonzero| nonzero).count();
         let stored = u32::try_from(stored).unwrap_or(u32::MAX);
-        Some(PackedBytes { gap_bits, stored, ..packed })
+        self.with_values(Packing::Gaps, codes, &self.nonzero, true, |packed| PackedBytes {
+            gap_bits,
+            stored: if packed.value_bits == 0 { 0 } else { stored },
+            ..packed
+        })
     }
 
     fn n_of_m(&self) -> Option<PackedBytes> {
@@ -266,8 +268,8 @@ impl<T: Element> Packer<'_, T> {
             let most = counts.map(|group| group.iter().filter(|&&nonzero| nonzero).count()).max();
             let kept = u8::try_from(most.unwrap_or(0).max(1)).ok().filter(|&kept| kept < group)?;
             let (stored, index) = n_of_m::pack(&self.nonzero, kept, group)?;
-            let packed = self.with_values(Packing::NOfM, index, &stored, false)?;
-            Some(PackedBytes { group, kept, ..packed })
+            let state = |packed| PackedBytes { group, kept, ..packed };
+            self.with_values(Packing::NOfM, index, &stored, false, state)
         };
         smallest([2, 4, 8, 16, 32].into_iter().filter_map(of))
     }
@@ -276,14 +278,14 @@ impl<T: Element> Packer<'_, T> {
         // Longer blocks are whole rows or nothing.
         smallest((2..=64).filter_map(|group| {
             let (stored, index) = blocks::pack(&self.nonzero, group);
-            let packed = self.with_values(Packing::Blocks, index, &stored, false)?;
-            Some(PackedBytes { group, ..packed })
+            let state = |packed| PackedBytes { group, ..packed };
+            self.with_values(Packing::Blocks, index, &stored, false, state)
         }))
     }
 
     fn kept_columns(&self) -> Option<PackedBytes> {
         let (stored, index) = columns::pack(&self.nonzero, self.columns);
-        self.with_values(Packing::Columns, index, &stored, false)
+        self.with_values(Packing::Columns, index, &stored, false, |packed| packed)
     }
 }
 

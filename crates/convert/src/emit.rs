@@ -2,12 +2,12 @@
 //! stays small. Packings and layout are `penjing_format::write`'s.
 
 use penjing_format::write::{
-    self, Constant, Conv2d, FullyConnected, MaxPool2d, Node, Normalization, PackingChoice, Reshape,
-    Value,
+    self, Constant, Conv2d, DepthwiseConv2d, FullyConnected, MaxPool2d, Node, Normalization,
+    PackingChoice, Reshape, Value,
 };
 use penjing_format::{DataType, ReshapeTarget, Shape};
 
-use crate::ir::{self, Bias, Graph, Op, ValueId, WeightData, Weights};
+use crate::ir::{self, Bias, Graph, Op, Pool, ValueId, WeightData, Weights};
 use crate::{ConvertError, Options};
 
 /// The bytes of the file.
@@ -31,8 +31,8 @@ pub(crate) fn emit(graph: &Graph, options: &Options) -> Result<Vec<u8>, ConvertE
 
 /// Whether there are the layers that a packing is asked for.
 fn check_layers(graph: &Graph, options: &Options) -> Result<(), ConvertError> {
-    let weighted = |op: &Op| matches!(op, Op::Conv2d { .. } | Op::FullyConnected { .. });
-    let layers = || graph.nodes.iter().filter(|node| weighted(&node.op)).map(|node| &node.name);
+    let layers =
+        || graph.nodes.iter().filter(|node| node.op.layer().is_some()).map(|node| &node.name);
     match options.layer_packing.iter().find(|(asked, _)| !layers().any(|layer| layer == asked)) {
         None => Ok(()),
         Some((layer, _)) => Err(ConvertError::NoSuchLayer {
@@ -53,8 +53,8 @@ fn check_labels(graph: &Graph, options: &Options) -> Result<(), ConvertError> {
 
 /// An f32 input takes `pixel / 255`: the file says so to callers who hold pixels.
 fn pixel_normalization(graph: &Graph) -> Option<Normalization> {
-    let image = graph.inputs[0].dtype == DataType::F32 && graph.inputs[0].shape.rank() == 4;
-    image.then(|| Normalization { mean: vec![0.0], std: vec![255.0] })
+    (graph.pixels && graph.inputs[0].dtype == DataType::F32)
+        .then(|| Normalization { mean: vec![0.0], std: vec![255.0] })
 }
 
 /// Inputs state everything.
@@ -76,7 +76,7 @@ fn node(graph: &Graph, k: usize, options: &Options) -> Result<Node, ConvertError
     };
     let of_layer = options.layer_packing.iter().rev().find(|(layer, _)| *layer == node.name);
     let packing = of_layer.map(|&(_, packing)| packing);
-    Ok(Node { op: op(&node.op, packing), inputs, value: node_value(graph, own, options.names) })
+    Ok(Node { op: op(node, packing)?, inputs, value: node_value(graph, own, options.names) })
 }
 
 /// What a reader cannot infer of a node's value; everything, where another than the next node reads it.
@@ -112,32 +112,50 @@ fn id16(id: ValueId) -> Result<u16, ConvertError> {
     })
 }
 
-fn op(op: &Op, packing: Option<PackingChoice>) -> write::Op {
-    match op {
-        Op::Conv2d { weights, bias, stride, dilation, padding, activation } => {
-            write::Op::Conv2d(Conv2d {
-                weights: Constant { packing, ..kernel(weights) },
-                bias: Some(constant_bias(bias)),
-                stride: *stride,
-                dilation: *dilation,
-                padding: *padding,
-                activation: *activation,
+fn op(node: &ir::Node, packing: Option<PackingChoice>) -> Result<write::Op, ConvertError> {
+    let conv = |op: &ir::Conv| Conv2d {
+        weights: Constant { packing, ..kernel(&op.weights) },
+        bias: constant_bias(&op.bias),
+        stride: op.stride,
+        dilation: op.dilation,
+        padding: op.padding,
+        activation: op.activation,
+    };
+    Ok(match &node.op {
+        Op::Conv2d(op) => write::Op::Conv2d(conv(op)),
+        Op::DepthwiseConv2d(op) => {
+            let Conv2d { weights, bias, stride, dilation, padding, activation } = conv(op);
+            write::Op::DepthwiseConv2d(DepthwiseConv2d {
+                weights,
+                bias,
+                stride,
+                dilation,
+                padding,
+                activation,
             })
         }
-        Op::MaxPool2d { window, stride, padding } => {
+        Op::MaxPool2d(Pool { window, stride, padding }) => {
             write::Op::MaxPool2d(MaxPool2d { window: *window, stride: *stride, padding: *padding })
         }
-        Op::FullyConnected { weights, bias, activation } => {
-            write::Op::FullyConnected(FullyConnected {
-                weights: Constant { packing, ..kernel(weights) },
-                bias: Some(constant_bias(bias)),
-                activation: *activation,
-            })
-        }
-        Op::Flatten => write::Op::Reshape(Reshape { target: ReshapeTarget::FLATTEN }),
+        Op::FullyConnected(op) => write::Op::FullyConnected(FullyConnected {
+            weights: Constant { packing, ..kernel(&op.weights) },
+            bias: constant_bias(&op.bias),
+            activation: op.activation,
+        }),
+        Op::Reshape => write::Op::Reshape(Reshape { target: target(node.output.shape) }),
         Op::Quantize => write::Op::Quantize,
         Op::Dequantize => write::Op::Dequantize,
+        op => return Err(ConvertError::Op { layer: node.name.clone(), op: op.name() }),
+    })
+}
+
+/// What a reshape to `shape` states; to two dimensions nothing.
+fn target(shape: Shape) -> ReshapeTarget {
+    if shape.rank() == 2 {
+        return ReshapeTarget::FLATTEN;
     }
+    let dims = shape.dims().iter().map(|&dim| i32::try_from(dim).unwrap_or(i32::MAX));
+    ReshapeTarget::from_dims(dims).unwrap_or(ReshapeTarget::FLATTEN)
 }
 
 fn kernel(weights: &Weights) -> Constant {
@@ -149,9 +167,10 @@ fn kernel(weights: &Weights) -> Constant {
     }
 }
 
-fn constant_bias(bias: &Bias) -> Constant {
+/// None where it adds nothing.
+fn constant_bias(bias: &Bias) -> Option<Constant> {
     match bias {
-        Bias::F32(data) => Constant::bias_f32(data.clone()),
-        Bias::I32(data) => Constant::bias(data.clone()),
+        Bias::F32(data) => data.iter().any(|&b| b != 0.0).then(|| Constant::bias_f32(data.clone())),
+        Bias::I32(data) => data.iter().any(|&b| b != 0).then(|| Constant::bias(data.clone())),
     }
 }

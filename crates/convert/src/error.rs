@@ -19,6 +19,8 @@ pub enum ConvertError {
     FloatFromQat,
     #[error("layer {layer}: {field} is {found}, a model file holds at most {limit}")]
     TooLarge { layer: String, field: &'static str, found: usize, limit: usize },
+    #[error("layer {layer}: expected an op that a model file holds, found {op}")]
+    Op { layer: String, op: &'static str },
     #[error("packing of {layer}: expected a layer with weights, of {}, found no such layer", layers.join(", "))]
     NoSuchLayer { layer: String, layers: Vec<String> },
     #[error("labels: expected {expected}, one for each output, found {found}")]

@@ -4,7 +4,7 @@
 
 use penjing_format::{Activation, DataType, Padding};
 
-use crate::ir::{Bias, Graph, Op, Value, Weights};
+use crate::ir::{Bias, Graph, Op, Pool, Value, Weights};
 
 /// A graph ready to be interpreted: kernels fake-quantized and transposed once.
 #[derive(Debug)]
@@ -21,17 +21,18 @@ struct Kernel {
 }
 
 impl<'g> Evaluator<'g> {
-    /// Prepares a graph whose weights and biases are still real: `Lowered::source`. `None` if some are integers.
+    /// Prepares a graph whose weights and biases are still real: `Lowered::source`. `None` if some are integers, and for ops that no
+    /// checkpoint has.
     #[must_use]
     pub fn new(graph: &'g Graph) -> Option<Self> {
         let kernels = graph
             .nodes
             .iter()
-            .map(|node| match &node.op {
-                Op::Conv2d { weights, bias, .. } | Op::FullyConnected { weights, bias, .. } => {
-                    Kernel::new(weights, bias).map(Some)
-                }
-                _ => Some(None),
+            .map(|node| match (&node.op, node.op.layer()) {
+                (Op::DepthwiseConv2d(_), _) => None,
+                (_, Some((weights, bias))) => Kernel::new(weights, bias).map(Some),
+                (Op::MaxPool2d(_) | Op::Reshape | Op::Quantize | Op::Dequantize, _) => Some(None),
+                _ => None,
             })
             .collect::<Option<_>>()?;
         Some(Self { graph, kernels })
@@ -97,25 +98,24 @@ fn fake_quantize(values: &mut [f32], output: &Value) {
 
 fn compute(op: &Op, kernel: Option<&Kernel>, x: &[f32], input: &Value, output: &Value) -> Vec<f32> {
     match (op, kernel) {
-        (Op::Conv2d { weights, stride, dilation, padding, activation, .. }, Some(kernel)) => {
-            let taps = [weights.shape[1], weights.shape[2]];
-            let window = Windows { taps, stride: *stride, dilation: *dilation, padding: *padding };
-            activate(conv2d(x, input, output, kernel, &window), *activation)
+        (Op::Conv2d(op), Some(kernel)) => {
+            let taps = [op.weights.shape[1], op.weights.shape[2]];
+            let (stride, dilation, padding) = (op.stride, op.dilation, op.padding);
+            let window = Windows { taps, stride, dilation, padding };
+            activate(conv2d(x, input, output, kernel, &window), op.activation)
         }
-        (Op::FullyConnected { activation, .. }, Some(kernel)) => {
+        (Op::FullyConnected(op), Some(kernel)) => {
             let mut y = kernel.bias.clone();
             accumulate(&mut y, x, &kernel.weights);
-            activate(y, *activation)
+            activate(y, op.activation)
         }
-        (Op::MaxPool2d { window, stride, padding }, _) => {
+        (Op::MaxPool2d(Pool { window, stride, padding }), _) => {
             let window =
                 Windows { taps: *window, stride: *stride, dilation: [1, 1], padding: *padding };
             max_pool2d(x, input, output, &window)
         }
-        (Op::Flatten | Op::Quantize | Op::Dequantize, _) => x.to_vec(),
-        (Op::Conv2d { .. } | Op::FullyConnected { .. }, None) => {
-            unreachable!("new() made a kernel for every such node")
-        }
+        (Op::Reshape | Op::Quantize | Op::Dequantize, _) => x.to_vec(),
+        (op, _) => unreachable!("new() refuses {}", op.name()),
     }
 }
 

@@ -11,7 +11,7 @@ use crate::ConvertError;
 use crate::compare::{Distance, Layer, Tally};
 use crate::eval::Evaluator;
 use crate::frontend;
-use crate::ir::{Graph, Op};
+use crate::ir::Graph;
 use crate::pixels::Pixels;
 
 /// Images that the runtime takes at a time.
@@ -87,7 +87,7 @@ impl Side {
         let graph = frontend::checkpoint::read(checkpoint)?;
         let nodes = graph.nodes.iter().enumerate();
         let layers = nodes.filter_map(|(index, node)| {
-            layer(index, Some(node.name.clone()), op_name(&node.op), node.output.shape.dims())
+            layer(index, Some(node.name.clone()), node.op.name(), node.output.shape.dims())
         });
         // ranges describe values, they are no parameters
         let weights = checkpoint.tensors.iter().filter(|(name, _)| !name.ends_with(".range"));
@@ -129,18 +129,6 @@ fn layer(node: usize, name: Option<String>, op: &'static str, shape: &[u32]) -> 
     let moves = matches!(op, "reshape" | "quantize" | "dequantize");
     let shape = shape.iter().skip(1).copied().collect();
     (!moves).then_some(Layer { node, name, op, shape })
-}
-
-/// The op as the schema spells it.
-fn op_name(op: &Op) -> &'static str {
-    match op {
-        Op::Conv2d { .. } => "conv2d",
-        Op::MaxPool2d { .. } => "max_pool2d",
-        Op::FullyConnected { .. } => "fully_connected",
-        Op::Flatten => "reshape",
-        Op::Quantize => "quantize",
-        Op::Dequantize => "dequantize",
-    }
 }
 
 fn format_error(source: penjing_format::Error) -> ConvertError {

@@ -1,11 +1,11 @@
 //! From a Penjing checkpoint to a graph. The checkpoint was checked when it was loaded; nothing is lowered here.
 
 use penjing_checkpoint::{Activation as LayerActivation, Checkpoint, ResolvedLayer, ResolvedOp};
-use penjing_format::{Activation, DataType, Padding, QuantParams, Shape};
+use penjing_format::{Activation, ChannelAxis, DataType, Padding, QuantParams, Shape};
 use penjing_quant::ActivationRange;
 
 use crate::ConvertError;
-use crate::ir::{Bias, Graph, Node, Op, Value, WeightData, Weights};
+use crate::ir::{Bias, Conv, Dense, Graph, Node, Op, Pool, Value, WeightData, Weights};
 
 /// The graph of a checkpoint: u8 pixels in, f32 layers, and grids where the stage knows ranges.
 pub(crate) fn read(checkpoint: &Checkpoint) -> Result<Graph, ConvertError> {
@@ -21,6 +21,7 @@ pub(crate) fn read(checkpoint: &Checkpoint) -> Result<Graph, ConvertError> {
         inputs: vec![input],
         nodes: Vec::with_capacity(network.layers.len()),
         outputs: vec![network.layers.len()],
+        pixels: true,
     };
     let mut grid = None;
     for (k, layer) in network.layers.iter().enumerate() {
@@ -52,25 +53,25 @@ fn output_grid(checkpoint: &Checkpoint, layer: &ResolvedLayer) -> Option<QuantPa
 fn op(checkpoint: &Checkpoint, layer: &ResolvedLayer) -> Result<Op, ConvertError> {
     let name = &layer.name;
     Ok(match layer.op {
-        ResolvedOp::Conv2d { kernel: _, stride, padding, activation } => Op::Conv2d {
+        ResolvedOp::Conv2d { kernel: _, stride, padding, activation } => Op::Conv2d(Conv {
             weights: weights(checkpoint, layer)?,
             bias: Bias::F32(checkpoint.tensor(name, "bias").data.clone()),
             stride: pair(name, "stride", stride)?,
             dilation: [1, 1],
             padding: pads(name, padding)?,
             activation: lower_activation(activation),
-        },
-        ResolvedOp::MaxPool2d { window, stride, padding } => Op::MaxPool2d {
+        }),
+        ResolvedOp::MaxPool2d { window, stride, padding } => Op::MaxPool2d(Pool {
             window: pair(name, "window", window)?,
             stride: pair(name, "stride", stride)?,
             padding: pads(name, padding)?,
-        },
-        ResolvedOp::Flatten => Op::Flatten,
-        ResolvedOp::Dense { activation } => Op::FullyConnected {
+        }),
+        ResolvedOp::Flatten => Op::Reshape,
+        ResolvedOp::Dense { activation } => Op::FullyConnected(Dense {
             weights: weights(checkpoint, layer)?,
             bias: Bias::F32(checkpoint.tensor(name, "bias").data.clone()),
             activation: lower_activation(activation),
-        },
+        }),
     })
 }
 
@@ -81,6 +82,7 @@ fn weights(checkpoint: &Checkpoint, layer: &ResolvedLayer) -> Result<Weights, Co
     let granularity = quantization.and_then(|q| q.weights.get(&layer.name).copied());
     Ok(Weights {
         shape: shape.collect::<Result<_, _>>()?,
+        axis: ChannelAxis::First,
         data: WeightData::F32(tensor.data.clone(), granularity),
     })
 }

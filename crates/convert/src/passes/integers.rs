@@ -11,23 +11,22 @@ use crate::ir::{Graph, Op, WeightData};
 /// Names the first layer that is not, and what it lacks.
 pub(crate) fn require_integers(graph: &Graph) -> Result<(), ConvertError> {
     for node in &graph.nodes {
-        let lacks = match &node.op {
-            Op::Quantize => continue,
-            Op::Conv2d { weights, .. } | Op::FullyConnected { weights, .. } => {
-                match &weights.data {
-                    WeightData::F32(_, None) => "its weights have no quantization",
-                    WeightData::F32(..) if node.output.quantization.is_none() => {
-                        "its output has no range"
-                    }
-                    WeightData::F32(..) => "its input is not quantized",
-                    WeightData::I8(..) => continue,
+        let lacks = match (&node.op, node.op.layer()) {
+            (_, Some((weights, _))) => match &weights.data {
+                WeightData::F32(_, None) => "its weights have no quantization",
+                WeightData::F32(..) if node.output.quantization.is_none() => {
+                    "its output has no range"
                 }
-            }
-            Op::Dequantize => "it yields f32",
-            Op::MaxPool2d { .. } | Op::Flatten if node.output.dtype == DataType::F32 => {
+                WeightData::F32(..) => "its input is not quantized",
+                WeightData::I8(..) => continue,
+            },
+            (Op::Dequantize, _) => "it yields f32",
+            (op, _) if op.is_pass_through() && node.output.dtype == DataType::F32 => {
                 "its input is not quantized"
             }
-            Op::MaxPool2d { .. } | Op::Flatten => continue,
+            (Op::Quantize, _) => continue,
+            _ if node.output.dtype == DataType::F32 => "it has no range",
+            _ => continue,
         };
         return Err(ConvertError::FloatLayer {
             layer: node.name.clone(),

@@ -3,7 +3,7 @@
 use penjing_format::{DataType, QuantParams};
 use penjing_quant::{quantize_bias, quantize_weight};
 
-use crate::ir::{Bias, Graph, Op, WeightData, Weights};
+use crate::ir::{Bias, Graph, WeightData, Weights};
 
 /// Turns every layer whose input, weights and output have grids into integers.
 ///
@@ -16,36 +16,34 @@ pub(crate) fn quantize(graph: &mut Graph) {
         let Some(s_in) = input.quantization.filter(|_| input.dtype != DataType::F32) else {
             continue;
         };
-        match &mut node.op {
-            Op::Conv2d { weights, bias, .. } | Op::FullyConnected { weights, bias, .. } => {
-                if node.output.quantization.is_some() && quantize_layer(weights, bias, s_in) {
-                    node.output.dtype = DataType::I8;
-                }
-            }
-            Op::MaxPool2d { .. } | Op::Flatten => {
-                node.output.dtype = input.dtype;
-                node.output.quantization = input.quantization;
-            }
-            Op::Quantize | Op::Dequantize => {}
+        if node.op.is_pass_through() {
+            node.output.dtype = input.dtype;
+            node.output.quantization = input.quantization;
+        } else if let Some((weights, bias)) = node.op.layer_mut()
+            && node.output.quantization.is_some()
+            && quantize_layer(weights, bias, s_in)
+        {
+            node.output.dtype = DataType::I8;
         }
     }
 }
 
 /// Whether the layer could be quantized: it has real weights, a granularity and a real bias.
 fn quantize_layer(weights: &mut Weights, bias: &mut Bias, input: QuantParams) -> bool {
-    let channels = weights.out_channels();
-    let (WeightData::F32(data, Some(granularity)), Bias::F32(reals)) = (&weights.data, &*bias)
+    let (Some(scales), WeightData::F32(data, _), Bias::F32(reals)) =
+        (weights.scales(), &weights.data, &*bias)
     else {
         return false;
     };
-    let scales = granularity.scales(data, channels);
     let scale_of = |channel: usize| scales[if scales.len() == 1 { 0 } else { channel }];
-    let k = data.len() / channels;
-    let codes: Vec<i8> =
-        data.iter().enumerate().map(|(i, &w)| quantize_weight(w, scale_of(i / k))).collect();
+    let code = |(i, &w): (usize, &f32)| quantize_weight(w, scale_of(weights.channel_of(i)));
+    let codes: Vec<i8> = data.iter().enumerate().map(code).collect();
+    let mut magnitudes = vec![0_i64; weights.out_channels()];
+    for (i, q) in codes.iter().enumerate() {
+        magnitudes[weights.channel_of(i)] += i64::from(q.unsigned_abs());
+    }
     let biases = reals.iter().enumerate().map(|(channel, &b)| {
-        let row = &codes[channel * k..(channel + 1) * k];
-        quantize_bias(b, input.scale, scale_of(channel), bias_limit(row))
+        quantize_bias(b, input.scale, scale_of(channel), bias_limit(magnitudes[channel]))
     });
     *bias = Bias::I32(biases.collect());
     weights.data = WeightData::I8(codes, scales);
@@ -53,22 +51,22 @@ fn quantize_layer(weights: &mut Weights, bias: &mut Bias, input: QuantParams) ->
 }
 
 /// Largest bias that keeps the accumulator within int32 whatever the input: 8-bit inputs differ from their zero point by
-/// at most 255.
-fn bias_limit(row: &[i8]) -> i32 {
-    let reach: i64 = row.iter().map(|&w| 255 * i64::from(w.unsigned_abs())).sum();
-    i32::try_from(i64::from(i32::MAX) - reach).unwrap_or(0).max(0)
+/// at most 255. `magnitude` is the sum of the channel's `|w|`.
+fn bias_limit(magnitude: i64) -> i32 {
+    i32::try_from(i64::from(i32::MAX) - 255 * magnitude).unwrap_or(0).max(0)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use penjing_checkpoint::Granularity;
+    use penjing_format::ChannelAxis;
 
     #[test]
     fn a_layer_becomes_the_integers_of_its_fake_quantization() {
         let data = vec![0.5, -0.25, 0.0, 0.0, 1.0, 0.126];
         let reals = WeightData::F32(data, Some(Granularity::PerChannel));
-        let mut weights = Weights { shape: vec![3, 2], data: reals };
+        let mut weights = Weights { shape: vec![3, 2], axis: ChannelAxis::First, data: reals };
         let fake = weights.reals().unwrap();
         let mut bias = Bias::F32(vec![0.1, -0.2, 0.3]);
         assert!(quantize_layer(&mut weights, &mut bias, QuantParams::PIXEL));
@@ -87,7 +85,7 @@ mod tests {
     #[test]
     fn a_huge_bias_is_cut_to_what_its_own_channel_leaves() {
         let reals = WeightData::F32(vec![0.0, 1.0, -1.0, 1.0], Some(Granularity::PerTensor));
-        let mut weights = Weights { shape: vec![2, 2], data: reals };
+        let mut weights = Weights { shape: vec![2, 2], axis: ChannelAxis::First, data: reals };
         let mut bias = Bias::F32(vec![1e9, -1e9]);
         assert!(quantize_layer(&mut weights, &mut bias, QuantParams::PIXEL));
         assert_eq!(bias, Bias::I32(vec![i32::MAX - 255 * 127, -(i32::MAX - 255 * 254)]));
@@ -95,7 +93,7 @@ mod tests {
 
     #[test]
     fn the_bias_leaves_room_for_the_accumulator() {
-        assert_eq!(bias_limit(&[127, -127]), i32::MAX - 255 * 254);
-        assert_eq!(bias_limit(&vec![127; 70_000]), 0);
+        assert_eq!(bias_limit(254), i32::MAX - 255 * 254);
+        assert_eq!(bias_limit(127 * 70_000), 0);
     }
 }

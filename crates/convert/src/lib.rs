@@ -23,5 +23,6 @@ pub mod pixels;
 pub mod side;
 
 pub use error::ConvertError;
+pub use frontend::ImportError;
 pub use lower::{InputDtype, Lowered, Options, TargetDtype, lower_checkpoint};
 pub use penjing_format::write::PackingChoice;

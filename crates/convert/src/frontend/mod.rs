@@ -1,3 +1,6 @@
-//! Front ends: each reads one kind of trained network into an [`crate::ir::Graph`]. They lower nothing.
+//! Front ends: each turns one kind of file into the graph. What becomes of the graph is not their affair.
 
 pub(crate) mod checkpoint;
+mod error;
+
+pub use error::ImportError;

@@ -1,5 +1,5 @@
 //! `penjing bench`: time from input buffer to output buffer, measured as shared LiteRT timings are: passes over a slice of
-//! images in batches, the first pass set aside; with `--per-layer` then also passes of their own under the runtime's clock.
+//! samples in batches, the first pass set aside; with `--per-layer` then also passes of their own under the runtime's clock.
 //! Kernels are timed one by one elsewhere.
 
 use std::io::Write;
@@ -8,15 +8,15 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
 use flate2::{Compression, GzBuilder};
-use penjing_dataset::{Which, open_split};
-use penjing_runtime::Profile;
+use penjing_runtime::{Model, Profile};
 use serde::Serialize;
 
 use crate::layers::{self, Layer};
 use crate::model_file::{self, Kind};
-use crate::predict::{self, Classifier};
+use crate::predict::{self, Predictor};
+use crate::samples::Source;
 
-/// Time a model or checkpoint on the test images of a folder
+/// Time a model or checkpoint on test images, tensors or noise
 #[derive(clap::Args)]
 #[command(
     after_help = "Example:\n  penjing bench model.pnj --data data --batch 32 --threads 1 --repeats 30 --json"
@@ -25,10 +25,11 @@ pub(crate) struct BenchArgs {
     /// Model (.pnj) or checkpoint (.safetensors)
     #[arg(value_name = "MODEL|CKPT")]
     model: PathBuf,
-    /// Folder of IDX files
-    #[arg(long, value_name = "DIR", default_value = "data")]
-    data: PathBuf,
-    /// Images a call
+    /// Folder of IDX files, or safetensors file with the model's inputs [default: data, if it is there and its images fit
+    /// the model; noise of a fixed seed otherwise]
+    #[arg(long, value_name = "DIR|FILE")]
+    data: Option<PathBuf>,
+    /// Samples a call
     #[arg(long, value_name = "N", default_value_t = 32)]
     batch: usize,
     /// Threads; 0 for all cores
@@ -37,7 +38,7 @@ pub(crate) struct BenchArgs {
     /// Timed passes over the slice, after one that is set aside
     #[arg(long, value_name = "N", default_value_t = 30)]
     repeats: usize,
-    /// Images a pass [default: 1024, or 256 at batch 1]
+    /// Samples a pass [default: 1024, or 256 at batch 1]
     #[arg(long, value_name = "N")]
     images: Option<usize>,
     /// Print one JSON line
@@ -65,12 +66,14 @@ struct Measurement {
     us_per_image_invoke_min: f64,
     raw_bytes: usize,
     gzip_bytes: usize,
-    /// Over all images.
-    accuracy: f64,
-    /// Images a pass.
+    /// Over all images; none where samples have no labels.
+    accuracy: Option<f64>,
+    /// What it ran on.
+    samples: String,
+    /// Samples a pass.
     images: usize,
     /// Over the images of a pass.
-    images_accuracy: f64,
+    images_accuracy: Option<f64>,
     /// Whole passes: the first, with every cold cache, and the median of the rest.
     seconds_cold: f64,
     seconds_median: f64,
@@ -99,31 +102,45 @@ pub(crate) fn run(args: &BenchArgs) -> Result<()> {
     if args.per_layer {
         check_per_layer(args)?;
     }
-    let split = open_split(&args.data, Which::Test)?;
-    ensure!(!split.is_empty(), "{}: no test images", args.data.display());
-    let slice = args.images.unwrap_or(if args.batch > 1 { 1024 } else { 256 }).min(split.len());
+    let model = match model_file::kind(&args.model)? {
+        Kind::Model => {
+            Some(Model::open(&args.model).with_context(|| args.model.display().to_string())?)
+        }
+        Kind::Checkpoint => None,
+    };
+    let view = model.as_ref().map(Model::view);
+    let source = Source::open(args.data.as_deref(), view.as_ref(), &sample_dims(model.as_ref()))?;
+    let usual = if args.batch > 1 { 1024 } else { 256 };
+    let slice = args.images.unwrap_or(usual).min(source.len().unwrap_or(usize::MAX));
     ensure!(slice > 0, "--images: expected at least 1, found 0");
+    // accuracy is over all that there is
+    let samples = source.samples(view.as_ref(), source.len().unwrap_or(slice))?;
     let threads = match args.threads {
         0 => std::thread::available_parallelism().map_or(1, usize::from),
         n => n,
     };
     let bytes = std::fs::read(&args.model).with_context(|| args.model.display().to_string())?;
 
-    let load_us = predict::load_seconds(&args.model, &split, args.batch, threads)? * 1e6;
-    let mut classifier = Classifier::open(&args.model, &split, args.batch, threads)?;
-    let cold = pass(&mut classifier, slice, args.batch)?;
+    let load_us = predict::load_seconds(&args.model, &samples, args.batch, threads)? * 1e6;
+    let mut predictor = Predictor::open(&args.model, &samples, args.batch, threads)?;
+    let cold = pass(&mut predictor, slice, args.batch)?;
     let (mut full, mut invoke) = (Vec::new(), Vec::new());
     for _ in 0..args.repeats {
-        full.push(pass(&mut classifier, slice, args.batch)?);
-        invoke.push(pass(&mut classifier, slice, args.batch)?);
+        full.push(pass(&mut predictor, slice, args.batch)?);
+        invoke.push(pass(&mut predictor, slice, args.batch)?);
     }
     full.sort_by(f64::total_cmp);
     invoke.sort_by(f64::total_cmp);
-    let layers = args.per_layer.then(|| per_layer(args, &mut classifier, slice)).transpose()?;
+    let layers = args.per_layer.then(|| per_layer(args, &mut predictor, slice)).transpose()?;
     let us = |seconds: f64| seconds / slice as f64 * 1e6;
-    let predicted = classifier.classify(classifier.count(), args.batch)?;
+    let mut accuracies = (None, None);
+    if let Some(labels) = samples.labels() {
+        let predicted = predictor.classify(predictor.count(), args.batch)?;
+        let of = |n: usize| Some(accuracy(&predicted[..n], labels));
+        accuracies = (of(predicted.len()), of(slice));
+    }
     let measurement = Measurement {
-        engine: classifier.engine(),
+        engine: predictor.engine(),
         model: model_file::name(&args.model),
         batch: args.batch,
         threads,
@@ -133,18 +150,27 @@ pub(crate) fn run(args: &BenchArgs) -> Result<()> {
         us_per_image_invoke_min: us(invoke[0]),
         raw_bytes: bytes.len(),
         gzip_bytes: gzip_bytes(&bytes)?,
-        accuracy: accuracy(&predicted, split.labels()),
+        accuracy: accuracies.0,
+        samples: source.describe(),
         images: slice,
-        images_accuracy: accuracy(&predicted[..slice], split.labels()),
+        images_accuracy: accuracies.1,
         seconds_cold: cold,
         seconds_median: percentile(&full, 0.5),
         load_us,
-        isa: classifier.isa(),
+        isa: predictor.isa(),
         version: env!("CARGO_PKG_VERSION"),
         host: host(),
         layers,
     };
     print(&measurement, args.json)
+}
+
+/// Dimensions of a sample of each input.
+fn sample_dims(model: Option<&Model>) -> Vec<Vec<usize>> {
+    let dims = |info: penjing_runtime::TensorInfo<'_>| {
+        info.shape.dims().iter().map(|&dim| dim as usize).collect()
+    };
+    model.map_or_else(Vec::new, |model| model.inputs().map(dims).collect())
 }
 
 /// Groups of ops are the runtime's: a checkpoint has none, and several threads would each have times of their own.
@@ -163,18 +189,18 @@ fn check_per_layer(args: &BenchArgs) -> Result<()> {
 }
 
 /// Passes of their own, after those that tell the time of the whole: a clock between groups is not free.
-fn per_layer(args: &BenchArgs, classifier: &mut Classifier, n: usize) -> Result<Vec<Layer>> {
+fn per_layer(args: &BenchArgs, predictor: &mut Predictor, n: usize) -> Result<Vec<Layer>> {
     let passes = (0..args.repeats)
-        .map(|_| classifier.profile(n, args.batch))
+        .map(|_| predictor.profile(n, args.batch))
         .collect::<Result<Vec<Profile>>>()?;
     layers::layers(&args.model, &passes)
 }
 
 /// Seconds for images `0..n` in batches.
-fn pass(classifier: &mut Classifier, n: usize, batch: usize) -> Result<f64> {
+fn pass(predictor: &mut Predictor, n: usize, batch: usize) -> Result<f64> {
     let start = Instant::now();
     for first in (0..n).step_by(batch) {
-        classifier.run(first, (first + batch).min(n))?;
+        predictor.run(first, (first + batch).min(n))?;
     }
     Ok(start.elapsed().as_secs_f64())
 }
@@ -187,20 +213,24 @@ fn print(m: &Measurement, json: bool) -> Result<()> {
     }
     writeln!(
         out,
-        "{} on {} ({}, {} threads, batch {}): {:.2} us/image (min), {:.2} (p10), {:.2} (median)",
+        "{} on {} ({}, {} threads, batch {}, {}): {:.2} us/image (min), {:.2} (p10), {:.2} (median)",
         m.model,
         m.engine,
         m.isa,
         m.threads,
         m.batch,
+        m.samples,
         m.us_per_image_min,
         m.us_per_image_p10,
         m.us_per_image_median
     )?;
+    if let Some(accuracy) = m.accuracy {
+        write!(out, "accuracy {accuracy:.4}; ")?;
+    }
     writeln!(
         out,
-        "accuracy {:.4}; {} bytes, {} gzipped; first result after {:.0} us",
-        m.accuracy, m.raw_bytes, m.gzip_bytes, m.load_us
+        "{} bytes, {} gzipped; first result after {:.0} us",
+        m.raw_bytes, m.gzip_bytes, m.load_us
     )?;
     if let Some(layers) = &m.layers {
         layers::print(layers, &mut out)?;

@@ -9,14 +9,18 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, ensure};
 use penjing_checkpoint::Checkpoint;
 use penjing_convert::compare::{Distance, Layer, Matching, Tally, Verdict, match_layers};
+use penjing_convert::samples::Samples;
 use penjing_convert::side::{self, Runner, Side};
-use penjing_dataset::{Split, Which, open_split};
 use penjing_runtime::Model;
 use serde::Serialize;
 
 use crate::model_file::{self, Kind};
+use crate::samples::Source;
 
-/// Hold two models or checkpoints against each other on the test images of a folder
+/// Samples of noise, where no number is asked for.
+const NOISE: usize = 256;
+
+/// Hold two models or checkpoints against each other on test images, tensors or noise
 ///
 /// Differences are of real values: integers are dequantized, a checkpoint's network computes in f32, with fake quantization
 /// after `train qat`. A is the signal, A - B the noise.
@@ -29,10 +33,11 @@ pub(crate) struct CompareArgs {
     /// Model (.pnj) or checkpoint (.safetensors)
     #[arg(value_name = "B")]
     b: PathBuf,
-    /// Folder of IDX files
-    #[arg(long, value_name = "DIR", default_value = "data")]
-    data: PathBuf,
-    /// Images to compare scores and classes on [default: all]
+    /// Folder of IDX files, or safetensors file with the models' inputs [default: data, if it is there and its images fit
+    /// the models; noise of a fixed seed otherwise]
+    #[arg(long, value_name = "DIR|FILE")]
+    data: Option<PathBuf>,
+    /// Images to compare scores and classes on [default: all; of noise 256]
     #[arg(long, value_name = "N")]
     images: Option<usize>,
     /// Images to compare layers on, the first of those; 0 for none
@@ -49,21 +54,32 @@ pub(crate) struct CompareArgs {
 }
 
 pub(crate) fn run(args: &CompareArgs) -> Result<()> {
-    let split = open_split(&args.data, Which::Test)?;
-    let count = args.images.unwrap_or(split.len()).min(split.len());
-    ensure!(count > 0, "--images: expected at least 1, found 0");
     let (a, b) = (open(&args.a)?, open(&args.b)?);
     check_alike(args, &a, &b)?;
-    let mut on_a = ready(&args.a, &a, &split, count)?;
-    let mut on_b = ready(&args.b, &b, &split, count)?;
-    split.check_labels(a.classes)?;
-    let tally = side::tally(&mut on_a, &mut on_b, &split.labels()[..count], args.worst)?;
+    // a checkpoint's integers are made when it is lowered: what a model takes goes for both
+    let model = match (a.model(), b.model()) {
+        (Some(model), Some(_)) => Some(model),
+        _ => None,
+    };
+    let source = Source::open(args.data.as_deref(), model.as_ref(), &a.inputs)?;
+    let most = source.len().unwrap_or(NOISE);
+    let samples = source.samples(model.as_ref(), args.images.unwrap_or(most))?;
+    let count = samples.len();
+    ensure!(count > 0, "--images: expected at least 1, found 0");
+    let mut on_a = ready(&args.a, &a, &samples)?;
+    let mut on_b = ready(&args.b, &b, &samples)?;
+    if let Some(split) = samples.split() {
+        split.check_labels(a.classes())?;
+    }
+    let tally = side::tally(&mut on_a, &mut on_b, &samples, a.classes(), args.worst)?;
     let matching = match_layers(&a.layers, &b.layers);
     let layer_images = args.layer_images.min(count);
     let distances = side::layer_distances(&on_a, &on_b, &matching.pairs, layer_images)?;
-    let of_a = FileReport::new(&args.a, &a, tally.correct_a, count)?;
-    let of_b = FileReport::new(&args.b, &b, tally.correct_b, count)?;
+    let labelled = |correct| samples.labels().map(|_| correct);
+    let of_a = FileReport::new(&args.a, &a, labelled(tally.correct_a), count)?;
+    let of_b = FileReport::new(&args.b, &b, labelled(tally.correct_b), count)?;
     let report = Report {
+        samples: source.describe(),
         size_ratio: of_a.bytes as f64 / of_b.bytes as f64,
         a: of_a,
         b: of_b,
@@ -96,23 +112,22 @@ fn open(path: &Path) -> Result<Side> {
 /// Same images in, as many scores out: whatever lies between may differ.
 fn check_alike(args: &CompareArgs, a: &Side, b: &Side) -> Result<()> {
     let (of_a, of_b) = (args.a.display(), args.b.display());
-    ensure!(
-        a.image == b.image,
-        "{of_b}: input: expected images of {:?} (height, width, channels) as in {of_a}, found {:?}",
-        a.image,
-        b.image
-    );
-    ensure!(
-        a.classes == b.classes,
-        "{of_b}: output: expected {} classes as in {of_a}, found {}",
-        a.classes,
-        b.classes
-    );
+    let elements = |ports: &[Vec<usize>]| -> Vec<usize> {
+        ports.iter().map(|dims| dims.iter().product()).collect()
+    };
+    for (kind, in_a, in_b) in
+        [("inputs", &a.inputs, &b.inputs), ("outputs", &a.outputs, &b.outputs)]
+    {
+        ensure!(
+            elements(in_a) == elements(in_b),
+            "{of_b}: {kind}: expected {in_a:?} as in {of_a}, found {in_b:?}"
+        );
+    }
     Ok(())
 }
 
-fn ready<'s>(path: &Path, side: &'s Side, split: &'s Split, count: usize) -> Result<Runner<'s>> {
-    side.on(split, count).with_context(|| path.display().to_string())
+fn ready<'s>(path: &Path, side: &'s Side, samples: &Samples<'s>) -> Result<Runner<'s>> {
+    side.on(samples).with_context(|| path.display().to_string())
 }
 
 /// What `--json` prints.
@@ -120,6 +135,8 @@ fn ready<'s>(path: &Path, side: &'s Side, split: &'s Split, count: usize) -> Res
 struct Report {
     a: FileReport,
     b: FileReport,
+    /// What they ran on.
+    samples: String,
     /// Bytes of A over bytes of B.
     size_ratio: f64,
     agreement: AgreementReport,
@@ -140,8 +157,9 @@ struct FileReport {
     parameters: usize,
     /// Weights and biases that are not zero, as stored: int8 codes of a lowered file, f32 of a checkpoint.
     nnz: usize,
-    accuracy: f64,
-    correct: usize,
+    /// None where samples have no labels.
+    accuracy: Option<f64>,
+    correct: Option<usize>,
 }
 
 #[derive(Serialize)]
@@ -200,7 +218,7 @@ struct UnmatchedLayer {
 #[derive(Serialize)]
 struct WorstReport {
     index: usize,
-    label: usize,
+    label: Option<usize>,
     a: usize,
     b: usize,
     difference: f64,
@@ -224,14 +242,14 @@ fn layers(
 }
 
 impl FileReport {
-    fn new(path: &Path, side: &Side, correct: usize, images: usize) -> Result<Self> {
+    fn new(path: &Path, side: &Side, correct: Option<usize>, images: usize) -> Result<Self> {
         let file = std::fs::metadata(path).with_context(|| path.display().to_string())?;
         Ok(Self {
             file: model_file::name(path),
             bytes: file.len(),
             parameters: side.parameters,
             nnz: side.nonzeros,
-            accuracy: correct as f64 / images as f64,
+            accuracy: correct.map(|correct| correct as f64 / images as f64),
             correct,
         })
     }

@@ -5,10 +5,11 @@ use std::path::PathBuf;
 
 use anyhow::{Result, ensure};
 use comfy_table::{CellAlignment, Table};
+use penjing_convert::samples::Samples;
 use penjing_dataset::{Which, open_split};
 
 use crate::model_file;
-use crate::predict::Classifier;
+use crate::predict::Predictor;
 
 /// Accuracy and confusion matrix on the test images of a folder
 #[derive(clap::Args)]
@@ -34,9 +35,10 @@ pub(crate) struct EvalArgs {
 pub(crate) fn run(args: &EvalArgs) -> Result<()> {
     let split = open_split(&args.data, Which::Test)?;
     ensure!(!split.is_empty(), "{}: no test images", args.data.display());
-    let mut classifier = Classifier::open(&args.model, &split, args.batch, args.threads)?;
-    let predicted = classifier.classify(split.len(), args.batch)?;
-    let n = classifier.classes();
+    let samples = Samples::images(&split, split.len());
+    let mut predictor = Predictor::open(&args.model, &samples, args.batch, args.threads)?;
+    let predicted = predictor.classify(split.len(), args.batch)?;
+    let n = predictor.classes();
     let mut confusion = vec![vec![0_usize; n]; n];
     for (&label, &class) in split.labels().iter().zip(&predicted) {
         confusion[usize::from(label)][class] += 1;

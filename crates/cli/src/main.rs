@@ -13,8 +13,10 @@ mod layers;
 mod model_file;
 mod predict;
 mod run;
+mod samples;
 mod sign;
 mod table;
+mod tensors;
 #[cfg(feature = "train")]
 mod train;
 
@@ -45,9 +47,9 @@ enum Command {
     Sign(sign::SignArgs),
     /// Verify a signed model file
     Verify(sign::VerifyArgs),
-    /// Run a model on a tensor of a safetensors file
+    /// Run a model on tensors of a safetensors file
     Run(run::RunArgs),
-    /// Time a model or checkpoint on images
+    /// Time a model or checkpoint
     Bench(bench::BenchArgs),
     /// Accuracy and confusion matrix of a model or checkpoint
     Eval(eval::EvalArgs),

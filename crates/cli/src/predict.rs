@@ -1,22 +1,24 @@
-//! One face for what can classify images: a model file in the runtime, a checkpoint in the training framework. Timing and
-//! counting are `bench`'s and `eval`'s.
+//! One face for what can be timed and classify: a model file in the runtime, a checkpoint in the training framework. Timing
+//! and counting are `bench`'s and `eval`'s.
 
+use std::ops::Range;
 use std::path::Path;
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail, ensure};
 use penjing_convert::check::argmax;
-use penjing_convert::pixels::Pixels;
-use penjing_dataset::Split;
-use penjing_format::DataType;
-use penjing_runtime::{Model, Output, Profile, Session, SessionOptions};
+use penjing_convert::elements::Elements;
+use penjing_convert::samples::Samples;
+#[cfg(feature = "train")]
+use penjing_convert::samples::same_image;
+use penjing_runtime::{Input, Model, Output, Profile, Session, SessionOptions};
 
 use crate::model_file::{Kind, kind};
 
-/// Something that classifies images, with the test images in the dtype that it takes.
-pub(crate) struct Classifier {
+/// A model or checkpoint, with samples in the types that it takes.
+pub(crate) struct Predictor {
     engine: Engine,
-    image_len: usize,
+    /// Elements of the first output, whose largest names a class.
     classes: usize,
     count: usize,
 }
@@ -24,112 +26,127 @@ pub(crate) struct Classifier {
 enum Engine {
     Model {
         session: Box<Session>,
-        pixels: Pixels,
-        scores: Scores,
+        inputs: Vec<Tensor>,
+        outputs: Vec<Tensor>,
     },
     #[cfg(feature = "train")]
     Checkpoint {
         predictors: Vec<penjing_train::Predictor>,
         images: Vec<u8>,
+        image_len: usize,
         scores: Vec<f32>,
     },
 }
 
-/// Where a model puts its scores.
-enum Scores {
-    I8(Vec<i8>),
-    U8(Vec<u8>),
-    F32(Vec<f32>),
+/// Samples of an input or output.
+struct Tensor {
+    elements: Elements,
+    /// Elements of a sample.
+    len: usize,
 }
 
-impl Scores {
-    fn output(&mut self, len: usize) -> Output<'_> {
-        match self {
-            Self::I8(v) => Output::I8(&mut v[..len]),
-            Self::U8(v) => Output::U8(&mut v[..len]),
-            Self::F32(v) => Output::F32(&mut v[..len]),
-        }
+impl Tensor {
+    fn input(&self, samples: Range<usize>) -> Input<'_> {
+        self.elements.input(samples.start * self.len..samples.end * self.len)
     }
 
-    fn argmax(&self, start: usize, end: usize) -> usize {
-        match self {
-            Self::I8(v) => argmax(&v[start..end]),
-            Self::U8(v) => argmax(&v[start..end]),
-            Self::F32(v) => argmax(&v[start..end]),
-        }
+    fn output(&mut self, samples: usize) -> Output<'_> {
+        self.elements.output(0..samples * self.len)
     }
 }
 
-impl Classifier {
-    /// Opens a model or checkpoint for batches of at most `batch` images of `split` on `threads` threads.
-    pub(crate) fn open(path: &Path, split: &Split, batch: usize, threads: usize) -> Result<Self> {
+impl Predictor {
+    /// Opens a model or checkpoint for batches of at most `batch` of `samples` on `threads` threads.
+    pub(crate) fn open(
+        path: &Path,
+        samples: &Samples<'_>,
+        batch: usize,
+        threads: usize,
+    ) -> Result<Self> {
         ensure!(batch > 0, "--batch: expected at least 1, found 0");
-        let (batch, most) = (batch.min(split.len()), SessionOptions::MAX_THREADS);
+        let (batch, most) = (batch.min(samples.len()), SessionOptions::MAX_THREADS);
         ensure!(threads <= most, "--threads: expected at most {most}, found {threads}");
         let this = match kind(path)? {
-            Kind::Model => Self::open_model(path, split, batch, threads)?,
-            Kind::Checkpoint => Self::open_checkpoint(path, split, batch, threads)?,
+            Kind::Model => Self::open_model(path, samples, batch, threads)?,
+            Kind::Checkpoint => Self::open_checkpoint(path, samples, batch, threads)?,
         };
-        split.check_labels(this.classes)?;
+        if let Some(split) = samples.split() {
+            split.check_labels(this.classes)?;
+        }
         Ok(this)
     }
 
-    fn open_model(path: &Path, split: &Split, batch: usize, threads: usize) -> Result<Self> {
-        let model = Model::open(path).with_context(|| path.display().to_string())?;
-        let session = Session::new(&model, SessionOptions { threads, ..Default::default() })?;
-        let (inputs, outputs): (Vec<_>, Vec<_>) =
-            (model.inputs().collect(), model.outputs().collect());
-        let ([input], [output]) = (&inputs[..], &outputs[..]) else {
-            bail!(
-                "{}: has {} inputs and {} outputs, an image classifier has one of each",
-                path.display(),
-                inputs.len(),
-                outputs.len()
-            );
-        };
-        let shape: Vec<usize> = input.shape.dims().iter().map(|&d| d as usize).collect();
-        check_shape(path, &shape, split)?;
-        let classes = output.shape.elements().unwrap_or(0);
-        let pixels = Pixels::for_model(&model.view(), split.images(), split.shape()[2])
-            .with_context(|| {
-                format!("{}: the input's dtype {} takes no images", path.display(), input.dtype)
+    fn open_model(
+        path: &Path,
+        samples: &Samples<'_>,
+        batch: usize,
+        threads: usize,
+    ) -> Result<Self> {
+        let name = || path.display().to_string();
+        let model = Model::open(path).with_context(name)?;
+        let session = Session::new(&model, SessionOptions { threads, ..Default::default() })
+            .with_context(name)?;
+        let inputs = samples.for_model(&model.view()).with_context(name)?;
+        let inputs = inputs.into_iter().zip(model.inputs());
+        let outputs = model.outputs().map(|info| {
+            let elements = Elements::zeros(info.dtype, batch * info.len());
+            let elements = elements.with_context(|| {
+                format!("{}: output: expected i8, u8 or f32, found {}", name(), info.dtype)
             })?;
-        let len = batch * classes;
-        let scores = match output.dtype {
-            DataType::I8 => Scores::I8(vec![0; len]),
-            DataType::U8 => Scores::U8(vec![0; len]),
-            DataType::F32 => Scores::F32(vec![0.0; len]),
-            other => bail!("{}: output: expected i8, u8 or f32, found {other}", path.display()),
-        };
+            Ok(Tensor { elements, len: info.len() })
+        });
+        let outputs: Vec<Tensor> = outputs.collect::<Result<_>>()?;
         Ok(Self {
-            engine: Engine::Model { session: Box::new(session), pixels, scores },
-            image_len: split.shape().iter().product(),
-            classes,
-            count: split.len(),
+            classes: outputs.first().map_or(0, |output| output.len),
+            engine: Engine::Model {
+                session: Box::new(session),
+                inputs: inputs
+                    .map(|(elements, info)| Tensor { elements, len: info.len() })
+                    .collect(),
+                outputs,
+            },
+            count: samples.len(),
         })
     }
 
     #[cfg(feature = "train")]
-    fn open_checkpoint(path: &Path, split: &Split, batch: usize, threads: usize) -> Result<Self> {
+    fn open_checkpoint(
+        path: &Path,
+        samples: &Samples<'_>,
+        batch: usize,
+        threads: usize,
+    ) -> Result<Self> {
         let checkpoint = penjing_checkpoint::Checkpoint::load(path)?;
         let network = checkpoint.network();
-        check_shape(path, &network.input, split)?;
+        let split = samples.split().with_context(|| {
+            format!(
+                "{}: is a checkpoint, which runs on the images of a folder only",
+                path.display()
+            )
+        })?;
+        ensure!(
+            same_image(&network.input, split.shape()),
+            "{}: input: expected images of {:?} (height, width, channels), found {:?}",
+            path.display(),
+            network.input,
+            split.shape()
+        );
         let predictor = penjing_train::Predictor::from_checkpoint(&checkpoint)?;
         let predictors = vec![predictor; threads.max(1)];
         Ok(Self {
             engine: Engine::Checkpoint {
                 predictors,
                 images: split.images().to_vec(),
+                image_len: network.input.iter().product(),
                 scores: vec![0.0; batch * network.classes],
             },
-            image_len: split.shape().iter().product(),
             classes: network.classes,
-            count: split.len(),
+            count: samples.len(),
         })
     }
 
     #[cfg(not(feature = "train"))]
-    fn open_checkpoint(path: &Path, _: &Split, _: usize, _: usize) -> Result<Self> {
+    fn open_checkpoint(path: &Path, _: &Samples<'_>, _: usize, _: usize) -> Result<Self> {
         bail!(
             "{}: is a checkpoint; this penjing was built without the feature `train` and runs models only",
             path.display()
@@ -157,12 +174,12 @@ impl Classifier {
         Ok(start.elapsed().as_secs_f64())
     }
 
-    /// Images that it was opened on.
+    /// Samples that it was opened on.
     pub(crate) fn count(&self) -> usize {
         self.count
     }
 
-    /// Scores a image.
+    /// Elements of a sample's first output.
     pub(crate) fn classes(&self) -> usize {
         self.classes
     }
@@ -185,34 +202,37 @@ impl Classifier {
         }
     }
 
-    /// Runs images `start..end`, at most a batch; the scores stay inside until the next call.
+    /// Runs samples `start..end`, at most a batch; the scores stay inside until the next call.
     pub(crate) fn run(&mut self, start: usize, end: usize) -> Result<()> {
         let n = end - start;
         match &mut self.engine {
-            Engine::Model { session, pixels, scores } => {
-                let input = pixels.slice(start * self.image_len, end * self.image_len);
-                session.run(input, scores.output(n * self.classes))?;
-            }
+            Engine::Model { session, inputs, outputs } => match (&inputs[..], &mut outputs[..]) {
+                // the usual case, without a list of either
+                ([input], [output]) => session.run(input.input(start..end), output.output(n))?,
+                _ => {
+                    let (inputs, mut outputs) = lists(inputs, outputs, start..end);
+                    session.run_many(&inputs, &mut outputs)?;
+                }
+            },
             #[cfg(feature = "train")]
-            Engine::Checkpoint { predictors, images, scores } => {
-                let images = &images[start * self.image_len..end * self.image_len];
-                run_checkpoint(predictors, images, n, self.image_len, self.classes, scores)?;
+            Engine::Checkpoint { predictors, images, image_len, scores } => {
+                let images = &images[start * *image_len..end * *image_len];
+                run_checkpoint(predictors, images, n, *image_len, self.classes, scores)?;
             }
         }
         Ok(())
     }
 
-    /// Runs images `0..n` in batches, on the caller's thread alone, and tells each group's time over this pass. A
+    /// Runs samples `0..n` in batches, on the caller's thread alone, and tells each group's time over this pass. A
     /// checkpoint has no groups.
     pub(crate) fn profile(&mut self, n: usize, batch: usize) -> Result<Profile> {
         match &mut self.engine {
-            Engine::Model { session, pixels, scores } => {
+            Engine::Model { session, inputs, outputs } => {
                 let mut profile = session.profile();
                 for start in (0..n).step_by(batch) {
                     let end = (start + batch).min(n);
-                    let input = pixels.slice(start * self.image_len, end * self.image_len);
-                    let output = scores.output((end - start) * self.classes);
-                    session.run_profiled(&[input], &mut [output], &mut profile)?;
+                    let (inputs, mut outputs) = lists(inputs, outputs, start..end);
+                    session.run_profiled(&inputs, &mut outputs, &mut profile)?;
                 }
                 Ok(profile)
             }
@@ -221,17 +241,22 @@ impl Classifier {
         }
     }
 
-    /// The class of image `i` of the batch that ran last: the first of the largest scores.
+    /// The class of sample `i` of the batch that ran last: the first of the largest scores.
     pub(crate) fn class(&self, i: usize) -> usize {
         let (start, end) = (i * self.classes, (i + 1) * self.classes);
         match &self.engine {
-            Engine::Model { scores, .. } => scores.argmax(start, end),
+            Engine::Model { outputs, .. } => match outputs.first().map(|output| &output.elements) {
+                Some(Elements::I8(v)) => argmax(&v[start..end]),
+                Some(Elements::U8(v)) => argmax(&v[start..end]),
+                Some(Elements::F32(v)) => argmax(&v[start..end]),
+                None => 0,
+            },
             #[cfg(feature = "train")]
             Engine::Checkpoint { scores, .. } => argmax(&scores[start..end]),
         }
     }
 
-    /// Classes of images `0..n`, by batches of `batch`.
+    /// Classes of samples `0..n`, by batches of `batch`.
     pub(crate) fn classify(&mut self, n: usize, batch: usize) -> Result<Vec<usize>> {
         let mut classes = Vec::with_capacity(n);
         for start in (0..n).step_by(batch) {
@@ -243,6 +268,17 @@ impl Classifier {
     }
 }
 
+/// Samples of each input, and room for theirs of each output.
+fn lists<'t>(
+    inputs: &'t [Tensor],
+    outputs: &'t mut [Tensor],
+    samples: Range<usize>,
+) -> (Vec<Input<'t>>, Vec<Output<'t>>) {
+    let n = samples.len();
+    let inputs = inputs.iter().map(|input| input.input(samples.clone())).collect();
+    (inputs, outputs.iter_mut().map(|output| output.output(n)).collect())
+}
+
 /// How often a file is opened anew to learn how long that takes.
 const LOADS: usize = 20;
 
@@ -250,14 +286,14 @@ const LOADS: usize = 20;
 /// fresh loads in this process, which is warm: the file is in the system's cache, and code and allocator have run before.
 pub(crate) fn load_seconds(
     path: &Path,
-    split: &Split,
+    samples: &Samples<'_>,
     batch: usize,
     threads: usize,
 ) -> Result<f64> {
-    let mut classifier = Classifier::open(path, split, batch, threads)?;
+    let mut predictor = Predictor::open(path, samples, batch, threads)?;
     let mut least = f64::INFINITY;
     for _ in 0..LOADS {
-        least = least.min(classifier.reopen(path, batch, threads)?);
+        least = least.min(predictor.reopen(path, batch, threads)?);
     }
     Ok(least)
 }
@@ -291,14 +327,4 @@ fn run_checkpoint(
             .collect();
         workers.into_iter().try_for_each(|w| w.join().expect("a prediction does not panic"))
     })
-}
-
-fn check_shape(path: &Path, expected: &[usize], split: &Split) -> Result<()> {
-    ensure!(
-        expected == split.shape(),
-        "{}: input: expected images of {expected:?} (height, width, channels), found {:?}",
-        path.display(),
-        split.shape()
-    );
-    Ok(())
 }

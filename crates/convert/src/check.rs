@@ -8,6 +8,7 @@ use penjing_format::QuantParams;
 use penjing_runtime::Model;
 
 use crate::eval::Evaluator;
+use crate::samples::Samples;
 use crate::side::{BATCH, Side};
 use crate::{ConvertError, Lowered};
 
@@ -73,7 +74,7 @@ pub fn compare(lowered: &Lowered, split: &Split, limit: usize) -> Result<Agreeme
     let source = &lowered.source;
     let count = split.len().min(limit);
     let side = Side::of_model(Model::from_bytes(lowered.bytes.clone())?)?;
-    let mut file = side.on(split, count)?;
+    let mut file = side.on(&Samples::images(split, count))?;
     let Some(evaluator) = Evaluator::new(source) else {
         return Err(ConvertError::NotAClassifier { found: source.outputs.len() });
     };
@@ -85,8 +86,8 @@ pub fn compare(lowered: &Lowered, split: &Split, limit: usize) -> Result<Agreeme
     );
     for start in (0..count).step_by(BATCH) {
         let end = (start + BATCH).min(count);
-        let scores = file.scores(start, end)?;
-        for (i, file) in (start..end).zip(scores.chunks(side.classes)) {
+        let scores = file.scores(start..end)?;
+        for (i, file) in (start..end).zip(scores.chunks(side.classes())) {
             let label = usize::from(split.labels()[i]);
             tally.add(file, &evaluator.scores(split.image(i)), label);
         }

@@ -110,8 +110,8 @@ fn larger(a: f64, b: f64) -> f64 {
 pub struct Verdict {
     /// Number of the image.
     pub index: usize,
-    /// Its class as labelled.
-    pub label: usize,
+    /// Its class as labelled, where there are labels.
+    pub label: Option<usize>,
     /// The class that A names.
     pub class_a: usize,
     /// The class that B names.
@@ -137,7 +137,7 @@ pub struct Tally {
     pub only_b_correct: usize,
     /// Images whose scores differ most, the worst first; none whose scores are the same.
     pub worst: Vec<Verdict>,
-    /// Distance of all scores.
+    /// Distance of all values that the two yield.
     pub scores: Distance,
     limit: usize,
 }
@@ -149,16 +149,23 @@ impl Tally {
         Self { limit, ..Self::default() }
     }
 
-    /// Adds image `index`, a higher number than those before it, with the scores of A and of B.
+    /// Adds image `index`, a higher number than those before it, with what A and B yield, the scores of the `classes` first.
     ///
     /// # Panics
-    /// If there are not as many scores of A as of B, or none.
-    pub fn add(&mut self, index: usize, label: usize, a: &[f32], b: &[f32]) {
+    /// If A yields not as many values as B, or fewer than there are classes.
+    pub fn add(
+        &mut self,
+        index: usize,
+        label: Option<usize>,
+        classes: usize,
+        a: &[f32],
+        b: &[f32],
+    ) {
         let mut distance = Distance::default();
         distance.add(a, b);
         self.scores.add(a, b);
-        let (class_a, class_b) = (argmax(a), argmax(b));
-        let (hit_a, hit_b) = (class_a == label, class_b == label);
+        let (class_a, class_b) = (argmax(&a[..classes]), argmax(&b[..classes]));
+        let (hit_a, hit_b) = (Some(class_a) == label, Some(class_b) == label);
         self.images += 1;
         self.correct_a += usize::from(hit_a);
         self.correct_b += usize::from(hit_b);
@@ -268,7 +275,7 @@ mod tests {
             (0, [0.0, 1.0], [0.5, 0.75]), // both wrong, alike
         ];
         for (i, (label, a, b)) in images.iter().enumerate() {
-            tally.add(10 + i, *label, a, b);
+            tally.add(10 + i, Some(*label), 2, a, b);
         }
         assert_eq!((tally.images, tally.agreed()), (5, 3));
         assert_eq!((tally.correct_a, tally.correct_b), (3, 3));
@@ -277,7 +284,7 @@ mod tests {
         let worst: Vec<_> = tally.worst.iter().map(|w| (w.index, w.difference)).collect();
         assert_eq!(worst, [(13, 4.0), (11, 1.0)]);
         let first = tally.worst[0];
-        assert_eq!((first.label, first.class_a, first.class_b), (1, 1, 1));
+        assert_eq!((first.label, first.class_a, first.class_b), (Some(1), 1, 1));
         assert_eq!(tally.scores.largest(), 4.0);
     }
 
@@ -285,8 +292,8 @@ mod tests {
     fn a_score_that_is_no_number_is_the_worst_and_a_limit_of_none_keeps_none() {
         let (mut three, mut none) = (Tally::new(3), Tally::new(0));
         for (i, score) in [1.0, f32::NAN, 9.0].into_iter().enumerate() {
-            three.add(i, 0, &[0.0, 0.0], &[0.0, score]);
-            none.add(i, 0, &[0.0, 0.0], &[0.0, score]);
+            three.add(i, None, 2, &[0.0, 0.0], &[0.0, score]);
+            none.add(i, None, 1, &[0.0, 0.0], &[0.0, score]);
         }
         assert_eq!(three.worst.iter().map(|w| w.index).collect::<Vec<_>>(), [1, 2, 0]);
         assert!(none.worst.is_empty());

@@ -35,11 +35,13 @@ pub enum ConvertError {
     ImageShape { expected: Vec<usize>, found: Vec<usize> },
     #[error("the model has {found} inputs and outputs, an image classifier has one of each")]
     NotAClassifier { found: usize },
-    #[error("has {inputs} inputs and {outputs} outputs, an image classifier has one of each")]
-    Ports { inputs: usize, outputs: usize },
-    #[error(
-        "input: expected an image (height, width, channels) of u8, i8 or f32, found {shape:?} of {dtype}"
-    )]
+    #[error("inputs: expected {expected}, found {found}")]
+    Inputs { expected: usize, found: usize },
+    #[error("input {input}: expected {expected} elements a sample, found {found}")]
+    Sample { input: usize, expected: usize, found: usize },
+    #[error("a checkpoint runs on the images of a folder only")]
+    OnlyImages,
+    #[error("expected inputs and outputs of u8, i8 or f32, found {shape:?} of {dtype}")]
     NoImages { shape: Vec<u32>, dtype: DataType },
     #[error("{}: {source}", path.display())]
     Io { path: PathBuf, source: std::io::Error },

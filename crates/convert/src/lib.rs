@@ -12,6 +12,7 @@
 
 pub mod check;
 pub mod compare;
+pub mod elements;
 mod emit;
 mod error;
 pub mod eval;
@@ -19,7 +20,7 @@ mod frontend;
 pub mod ir;
 mod lower;
 mod passes;
-pub mod pixels;
+pub mod samples;
 pub mod side;
 
 pub use error::ConvertError;

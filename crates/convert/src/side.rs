@@ -1,33 +1,35 @@
 //! One side of a comparison: a model file run by the runtime, or a checkpoint's network interpreted as `eval` does. It
-//! tells a side's layers and runs it on images; what two sides have to do with each other is `compare`'s.
+//! tells a side's layers and runs it on samples; what two sides have to do with each other is `compare`'s.
+
+use std::ops::Range;
 
 use penjing_checkpoint::Checkpoint;
-use penjing_dataset::Split;
-use penjing_format::{DataType, ModelView, QuantParams, TensorType};
+use penjing_format::{ModelView, QuantParams, TensorType};
 use penjing_runtime::reference::{self, Tensor};
 use penjing_runtime::{Input, Model, Output, Session, SessionOptions};
 
 use crate::ConvertError;
 use crate::compare::{Distance, Layer, Tally};
+use crate::elements::Elements;
 use crate::eval::Evaluator;
 use crate::frontend;
 use crate::ir::Graph;
-use crate::pixels::Pixels;
+use crate::samples::{Samples, same_image};
 
-/// Images that the runtime takes at a time.
+/// Samples that the runtime takes at a time.
 pub(crate) const BATCH: usize = 32;
 
-/// An image classifier and its layers.
+/// A network and its layers.
 ///
 /// Reshape, quantize and dequantize are no layers: they move numbers or write them in another way, and a file has them or
 /// not by how it was lowered.
 #[derive(Debug)]
 pub struct Side {
     source: Source,
-    /// Height, width, channels of an image.
-    pub image: [usize; 3],
-    /// Scores an image.
-    pub classes: usize,
+    /// Dimensions of a sample of each input.
+    pub inputs: Vec<Vec<usize>>,
+    /// Dimensions of a sample of each output.
+    pub outputs: Vec<Vec<usize>>,
     /// In order.
     pub layers: Vec<Layer>,
     /// Weights and biases.
@@ -42,26 +44,18 @@ enum Source {
     Checkpoint(Graph),
 }
 
+fn dims(shape: &[u32]) -> Vec<usize> {
+    shape.iter().map(|&dim| dim as usize).collect()
+}
+
 impl Side {
     /// A model file.
     ///
     /// # Errors
-    /// A model that has not one input and one output, or whose input is no image.
+    /// A file that changed since it was opened.
     pub fn of_model(model: Model) -> Result<Self, ConvertError> {
-        let counts = [model.inputs().count(), model.outputs().count()];
-        let (Some(input), Some(output), [1, 1]) =
-            (model.inputs().next(), model.outputs().next(), counts)
-        else {
-            return Err(ConvertError::Ports { inputs: counts[0], outputs: counts[1] });
-        };
-        let pixels = matches!(input.dtype, DataType::U8 | DataType::I8 | DataType::F32);
-        let (&[height, width, channels], true) = (input.shape.dims(), pixels) else {
-            return Err(ConvertError::NoImages {
-                shape: input.shape.dims().to_vec(),
-                dtype: input.dtype,
-            });
-        };
-        let (image, classes) = ([height, width, channels].map(|d| d as usize), output.len());
+        let inputs = model.inputs().map(|info| dims(info.shape.dims())).collect();
+        let outputs = model.outputs().map(|info| dims(info.shape.dims())).collect();
         let (mut layers, mut parameters, mut nonzeros) = (Vec::new(), 0, 0);
         for step in model.view().walk() {
             let step = step.map_err(format_error)?;
@@ -75,7 +69,7 @@ impl Side {
             let name = step.node.value().name.map(str::to_owned);
             layers.extend(layer(step.index, name, step.op.name(), shape.dims()));
         }
-        Ok(Self { source: Source::Model(model), image, classes, layers, parameters, nonzeros })
+        Ok(Self { source: Source::Model(model), inputs, outputs, layers, parameters, nonzeros })
     }
 
     /// A checkpoint.
@@ -93,8 +87,8 @@ impl Side {
         let weights = checkpoint.tensors.iter().filter(|(name, _)| !name.ends_with(".range"));
         let values = || weights.clone().flat_map(|(_, tensor)| &tensor.data);
         Ok(Self {
-            image: network.input,
-            classes: network.classes,
+            inputs: vec![network.input.to_vec()],
+            outputs: vec![vec![network.classes]],
             layers: layers.collect(),
             parameters: values().count(),
             nonzeros: values().filter(|v| **v != 0.0).count(),
@@ -102,25 +96,43 @@ impl Side {
         })
     }
 
-    /// Makes the first `count` images of `split` ready for this side.
+    /// Elements of the first output, whose largest names a class.
+    #[must_use]
+    pub fn classes(&self) -> usize {
+        self.outputs.first().map_or(0, |dims| dims.iter().product())
+    }
+
+    /// The model, where the side is one.
+    #[must_use]
+    pub fn model(&self) -> Option<ModelView<'_>> {
+        match &self.source {
+            Source::Model(model) => Some(model.view()),
+            Source::Checkpoint(_) => None,
+        }
+    }
+
+    /// Makes samples ready for this side.
     ///
     /// # Errors
-    /// Images of another shape than the network's, and whatever planning the model answers.
-    pub fn on<'s>(&'s self, split: &'s Split, count: usize) -> Result<Runner<'s>, ConvertError> {
-        if self.image != split.shape() {
-            let (expected, found) = (self.image.to_vec(), split.shape().to_vec());
-            return Err(ConvertError::ImageShape { expected, found });
-        }
-        let image_len = self.image.iter().product();
-        let images = &split.images()[..count.min(split.len()) * image_len];
+    /// Samples of another shape than the network's, for a checkpoint any but images, and whatever planning the model answers.
+    pub fn on<'s>(&'s self, samples: &Samples<'s>) -> Result<Runner<'s>, ConvertError> {
         let engine = match &self.source {
-            Source::Model(model) => Engine::Model(Box::new(File::new(model, images, self.image)?)),
+            Source::Model(model) => Engine::Model(Box::new(File::new(model, samples)?)),
             Source::Checkpoint(graph) => {
                 let wrong = || ConvertError::NotAClassifier { found: graph.outputs.len() };
-                Engine::Checkpoint(Evaluator::new(graph).ok_or_else(wrong)?, images)
+                let split = samples.split().ok_or(ConvertError::OnlyImages)?;
+                let expected = &self.inputs[0];
+                if !same_image(expected, split.shape()) {
+                    let (expected, found) = (expected.clone(), split.shape().to_vec());
+                    return Err(ConvertError::ImageShape { expected, found });
+                }
+                let image_len = expected.iter().product();
+                let images = &split.images()[..samples.len() * image_len];
+                let evaluator = Evaluator::new(graph).ok_or_else(wrong)?;
+                Engine::Checkpoint { evaluator, images, image_len }
             }
         };
-        Ok(Runner { engine, image_len, layers: &self.layers })
+        Ok(Runner { engine, layers: &self.layers })
     }
 }
 
@@ -135,124 +147,128 @@ fn format_error(source: penjing_format::Error) -> ConvertError {
     penjing_runtime::Error::Format { path: None, source: Box::new(source) }.into()
 }
 
-/// A side with images in the dtype that it takes.
+/// A side with samples in the types that it takes.
 #[derive(Debug)]
 pub struct Runner<'s> {
     engine: Engine<'s>,
-    image_len: usize,
     layers: &'s [Layer],
 }
 
 #[derive(Debug)]
 enum Engine<'s> {
     Model(Box<File<'s>>),
-    Checkpoint(Evaluator<'s>, &'s [u8]),
+    Checkpoint { evaluator: Evaluator<'s>, images: &'s [u8], image_len: usize },
 }
 
 impl Runner<'_> {
-    /// Scores of images `start..end` as reals, `[images, classes]`.
+    /// What samples `range` yield, as reals: sample by sample, all outputs one after the other.
     ///
     /// # Errors
     /// What running the model answers.
     ///
     /// # Panics
-    /// If there are no such images.
-    pub fn scores(&mut self, start: usize, end: usize) -> Result<Vec<f32>, ConvertError> {
-        let (from, to) = (start * self.image_len, end * self.image_len);
+    /// If there are no such samples.
+    pub fn scores(&mut self, range: Range<usize>) -> Result<Vec<f32>, ConvertError> {
         match &mut self.engine {
-            Engine::Model(file) => file.scores(from, to, end - start),
-            Engine::Checkpoint(evaluator, images) => {
-                let images = images[from..to].chunks(self.image_len);
-                Ok(images.flat_map(|image| evaluator.scores(image)).collect())
+            Engine::Model(file) => file.scores(range),
+            Engine::Checkpoint { evaluator, images, image_len } => {
+                let images = &images[range.start * *image_len..range.end * *image_len];
+                Ok(images.chunks(*image_len).flat_map(|image| evaluator.scores(image)).collect())
             }
         }
     }
 
-    /// What each layer yields for image `index`, as reals, in the order of [`Side::layers`]. By the runtime's oracle or the
+    /// What each layer yields for sample `index`, as reals, in the order of [`Side::layers`]. By the runtime's oracle or the
     /// interpreter, not by kernels: slow.
     ///
     /// # Errors
     /// A file that changed since it was opened.
     ///
     /// # Panics
-    /// If there is no such image.
+    /// If there is no such sample.
     pub fn values(&self, index: usize) -> Result<Vec<Vec<f32>>, ConvertError> {
-        let (from, to) = (index * self.image_len, (index + 1) * self.image_len);
         let mut nodes = match &self.engine {
-            Engine::Model(file) => file.nodes(from, to)?,
-            Engine::Checkpoint(evaluator, images) => {
-                evaluator.values(&images[from..to]).split_off(1)
+            Engine::Model(file) => file.nodes(index)?,
+            Engine::Checkpoint { evaluator, images, image_len } => {
+                evaluator.values(&images[index * image_len..(index + 1) * image_len]).split_off(1)
             }
         };
         Ok(self.layers.iter().map(|layer| std::mem::take(&mut nodes[layer.node])).collect())
     }
 }
 
-/// A model file with a session and images.
+/// An input or output: elements of a sample, and the grid of integers.
+#[derive(Clone, Copy, Debug)]
+struct Port {
+    len: usize,
+    grid: QuantParams,
+}
+
+/// A model file with a session and samples.
 #[derive(Debug)]
 struct File<'s> {
     view: ModelView<'s>,
     session: Session,
-    pixels: Pixels,
-    dtype: DataType,
-    grid: QuantParams,
-    classes: usize,
+    inputs: Vec<(Elements, Port)>,
+    /// Room for [`BATCH`] samples.
+    outputs: Vec<(Elements, Port)>,
 }
 
 impl<'s> File<'s> {
-    fn new(model: &'s Model, images: &[u8], shape: [usize; 3]) -> Result<Self, ConvertError> {
-        let ports = || ConvertError::Ports {
-            inputs: model.inputs().count(),
-            outputs: model.outputs().count(),
-        };
-        let input = model.inputs().next().ok_or_else(ports)?;
-        let output = model.outputs().next().ok_or_else(ports)?;
-        let no_images =
-            || ConvertError::NoImages { shape: input.shape.dims().to_vec(), dtype: input.dtype };
+    fn new(model: &'s Model, samples: &Samples<'_>) -> Result<Self, ConvertError> {
         // planning also refuses what the oracle could not run
         let session = Session::new(model, SessionOptions::default())?;
+        let port = |info: &penjing_runtime::TensorInfo<'_>| Port {
+            len: info.len(),
+            grid: QuantParams { scale: info.scale, zero_point: info.zero_point },
+        };
+        let inputs = samples.for_model(&model.view())?;
+        let ports = model.inputs().map(|info| port(&info));
+        let outputs = model.outputs().map(|info| {
+            let room = Elements::zeros(info.dtype, BATCH * info.len());
+            let shape = info.shape.dims().to_vec();
+            let room = room.ok_or(ConvertError::NoImages { shape, dtype: info.dtype })?;
+            Ok((room, port(&info)))
+        });
         Ok(Self {
-            pixels: Pixels::for_model(&model.view(), images, shape[2]).ok_or_else(no_images)?,
             view: model.view(),
             session,
-            dtype: output.dtype,
-            grid: QuantParams { scale: output.scale, zero_point: output.zero_point },
-            classes: output.len(),
+            inputs: inputs.into_iter().zip(ports).collect(),
+            outputs: outputs.collect::<Result<_, ConvertError>>()?,
         })
     }
 
-    fn scores(&mut self, from: usize, to: usize, n: usize) -> Result<Vec<f32>, ConvertError> {
-        let (input, grid, len) = (self.pixels.slice(from, to), self.grid, n * self.classes);
-        Ok(match self.dtype {
-            DataType::I8 => {
-                let mut codes = vec![0_i8; len];
-                self.session.run(input, Output::I8(&mut codes))?;
-                codes.into_iter().map(|q| grid.dequantize(i32::from(q))).collect()
+    fn scores(&mut self, range: Range<usize>) -> Result<Vec<f32>, ConvertError> {
+        let n = range.len();
+        let elements = |port: &Port| range.start * port.len..range.end * port.len;
+        let inputs: Vec<Input<'_>> =
+            self.inputs.iter().map(|(samples, port)| samples.input(elements(port))).collect();
+        let room = self.outputs.iter_mut();
+        let mut outputs: Vec<Output<'_>> =
+            room.map(|(room, port)| room.output(0..n * port.len)).collect();
+        self.session.run_many(&inputs, &mut outputs)?;
+        let mut scores = Vec::new();
+        for sample in 0..n {
+            for (room, port) in &self.outputs {
+                scores.extend(room.reals(sample * port.len..(sample + 1) * port.len, port.grid));
             }
-            DataType::U8 => {
-                let mut codes = vec![0_u8; len];
-                self.session.run(input, Output::U8(&mut codes))?;
-                codes.into_iter().map(|q| grid.dequantize(i32::from(q))).collect()
-            }
-            // the session refuses any other type, in its own words
-            _ => {
-                let mut reals = vec![0.0; len];
-                self.session.run(input, Output::F32(&mut reals))?;
-                reals
-            }
-        })
+        }
+        Ok(scores)
     }
 
     /// What each node yields, as reals.
-    fn nodes(&self, from: usize, to: usize) -> Result<Vec<Vec<f32>>, ConvertError> {
-        let input = match self.pixels.slice(from, to) {
-            Input::U8(codes) => Tensor::codes(codes),
-            Input::I8(codes) => Tensor::codes(codes),
-            Input::F32(values) => Tensor::reals(values),
-        };
-        let values = reference::values(&self.view, &[input]).map_err(format_error)?;
+    fn nodes(&self, index: usize) -> Result<Vec<Vec<f32>>, ConvertError> {
+        let inputs = self.inputs.iter().map(|(samples, port)| {
+            match samples.input(index * port.len..(index + 1) * port.len) {
+                Input::U8(codes) => Tensor::codes(codes),
+                Input::I8(codes) => Tensor::codes(codes),
+                Input::F32(values) => Tensor::reals(values),
+            }
+        });
+        let inputs: Vec<Tensor> = inputs.collect();
+        let values = reference::values(&self.view, &inputs).map_err(format_error)?;
         let steps = self.view.walk();
-        let nodes = values.into_iter().skip(1).zip(steps).map(|(value, step)| {
+        let nodes = values.into_iter().skip(inputs.len()).zip(steps).map(|(value, step)| {
             let ty = step.map_err(format_error)?.output.ty;
             Ok(reals(value, &ty))
         });
@@ -269,27 +285,28 @@ fn reals(value: Tensor, ty: &TensorType) -> Vec<f32> {
     }
 }
 
-/// Runs both sides on images `0..labels.len()` and counts.
+/// Runs both sides on all samples and counts.
 ///
 /// # Errors
 /// As [`Runner::scores`].
 ///
 /// # Panics
-/// If there are fewer images than labels, or the sides have not as many classes.
+/// If the sides do not yield as many values, or the runners have other samples.
 pub fn tally(
     a: &mut Runner<'_>,
     b: &mut Runner<'_>,
-    labels: &[u8],
+    samples: &Samples<'_>,
+    classes: usize,
     worst: usize,
 ) -> Result<Tally, ConvertError> {
     let mut tally = Tally::new(worst);
-    for start in (0..labels.len()).step_by(BATCH) {
-        let end = (start + BATCH).min(labels.len());
-        let (of_a, of_b) = (a.scores(start, end)?, b.scores(start, end)?);
-        let classes = of_a.len() / (end - start);
-        let scores = of_a.chunks(classes).zip(of_b.chunks(classes));
-        for (index, (a, b)) in (start..end).zip(scores) {
-            tally.add(index, usize::from(labels[index]), a, b);
+    for start in (0..samples.len()).step_by(BATCH) {
+        let end = (start + BATCH).min(samples.len());
+        let (of_a, of_b) = (a.scores(start..end)?, b.scores(start..end)?);
+        let len = of_a.len() / (end - start);
+        for (index, (a, b)) in (start..end).zip(of_a.chunks(len).zip(of_b.chunks(len))) {
+            let label = samples.labels().map(|labels| usize::from(labels[index]));
+            tally.add(index, label, classes, a, b);
         }
     }
     Ok(tally)

@@ -2,11 +2,11 @@
 //! running are one network, and what it refuses.
 
 use penjing_convert::ConvertError;
+use penjing_convert::samples::Samples;
 use penjing_convert::side::{self, Side};
 use penjing_dataset::Split;
 use penjing_format::write::{
-    Constant, DepthwiseConv2d, FullyConnected, Model as File, Node, Op, PackingChoice, Reshape,
-    Value,
+    Constant, DepthwiseConv2d, Model as File, Node, Op, PackingChoice, Reshape, Value,
 };
 use penjing_format::{Activation, DataType, Padding, QuantParams, ReshapeTarget, Shape};
 use penjing_runtime::Model;
@@ -52,7 +52,7 @@ fn depthwise() -> File {
 #[test]
 fn a_sides_layers_are_the_ops_that_compute_and_yield_its_scores() {
     let side = Side::of_model(open(&depthwise())).unwrap();
-    assert_eq!((side.image, side.classes), ([5, 3, 1], 4));
+    assert_eq!((&side.inputs[..], side.classes()), (&[vec![5, 3, 1]][..], 4));
     assert_eq!((side.parameters, side.nonzeros), (18, 15));
     let [layer] = &side.layers[..] else { panic!("{:?}", side.layers) };
     assert_eq!((layer.node, layer.op), (1, "depthwise_conv2d"));
@@ -60,44 +60,47 @@ fn a_sides_layers_are_the_ops_that_compute_and_yield_its_scores() {
 
     let pixels = (0..60_u8).map(|p| p.wrapping_mul(101)).collect();
     let split = Split::from_memory("stripes", pixels, vec![0; 4], [5, 3, 1]).unwrap();
-    let mut runner = side.on(&split, 4).unwrap();
-    let scores = runner.scores(0, 4).unwrap();
+    let mut runner = side.on(&Samples::images(&split, 4)).unwrap();
+    let scores = runner.scores(0..4).unwrap();
     assert!(scores.iter().any(|s| *s > 0.0) && scores.iter().any(|s| *s < 0.0), "{scores:?}");
     for (i, scores) in scores.chunks(4).enumerate() {
         assert_eq!(runner.values(i).unwrap(), [scores]);
     }
-    let other = side.on(&split, 2).unwrap();
+    let other = side.on(&Samples::images(&split, 2)).unwrap();
     let distances = side::layer_distances(&other, &runner, &[(0, 0)], 2).unwrap();
     assert!(distances.len() == 1 && distances[0].equal());
 
     let wrong = Split::from_memory("square", vec![0; 16], vec![0], [4, 4, 1]).unwrap();
-    let message = side.on(&wrong, 1).unwrap_err().to_string();
+    let message = side.on(&Samples::images(&wrong, 1)).unwrap_err().to_string();
     assert!(message.contains("expected [5, 3, 1]") && message.contains("[4, 4, 1]"), "{message}");
 }
 
+/// Both outputs are yielded, one after the other; noise and reals fit any inputs, images only one.
 #[test]
-fn what_is_no_image_classifier_is_refused() {
-    let mut two_outputs = depthwise();
-    two_outputs.outputs = vec![4, 4];
-    let mut two_inputs = depthwise();
-    two_inputs.inputs.push(two_inputs.inputs[0].clone());
-    for (file, expected) in [(two_outputs, (1, 2)), (two_inputs, (2, 1))] {
-        let error = Side::of_model(open(&file)).unwrap_err();
-        let ConvertError::Ports { inputs, outputs } = error else { panic!("{error}") };
-        assert_eq!((inputs, outputs), expected);
+fn any_number_of_inputs_and_outputs_is_run() {
+    let mut file = depthwise();
+    file.outputs = vec![4, 0];
+    let side = Side::of_model(open(&file)).unwrap();
+    assert_eq!(side.outputs, [vec![4], vec![5, 3, 1]]);
+    let model = open(&file);
+    let noise = Samples::noise(&model.view(), 3, 1);
+    let mut runner = side.on(&noise).unwrap();
+    let scores = runner.scores(0..3).unwrap();
+    assert_eq!(scores.len(), 3 * (4 + 15));
+    assert_eq!(runner.values(1).unwrap(), [&scores[19..23]]);
+    let given = Samples::reals(vec![scores[4..19].to_vec()], 1);
+    let again = side.on(&given).unwrap().scores(0..1).unwrap();
+    assert_eq!(again, scores[..19]);
+
+    let mut two = depthwise();
+    two.inputs.push(two.inputs[0].clone());
+    for id in [1_usize, 2, 3] {
+        two.nodes[id].inputs = Vec::new();
     }
-    let dense = Op::FullyConnected(FullyConnected {
-        weights: Constant::f32([2, 3].into(), vec![1.0; 6]),
-        bias: None,
-        activation: Activation::None,
-    });
-    let real = |shape| value(shape, DataType::F32, None);
-    let flat = File {
-        inputs: vec![real(Some([1, 3].into()))],
-        nodes: vec![Node::new(dense, Some(real(None)))],
-        ..File::default()
-    };
-    let message = Side::of_model(open(&flat)).unwrap_err().to_string();
-    assert!(message.contains("expected an image"), "{message}");
-    assert!(message.contains("found [3] of f32"), "{message}");
+    let side = Side::of_model(open(&two)).unwrap();
+    let split = Split::from_memory("one", vec![0; 15], vec![0], [5, 3, 1]).unwrap();
+    let error = side.on(&Samples::images(&split, 1)).unwrap_err();
+    assert!(matches!(error, ConvertError::Inputs { expected: 2, found: 1 }), "{error}");
+    let error = side.on(&Samples::reals(vec![vec![0.0; 15], vec![0.0; 14]], 1)).unwrap_err();
+    assert!(matches!(error, ConvertError::Sample { input: 1, expected: 15, found: 14 }), "{error}");
 }

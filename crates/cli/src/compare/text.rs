@@ -25,7 +25,7 @@ impl Report {
                     file.nnz,
                     100.0 * file.nnz as f64 / file.parameters.max(1) as f64
                 ),
-                format!("{:.4}", file.accuracy),
+                file.accuracy.map_or_else(|| "-".into(), |accuracy| format!("{accuracy:.4}")),
             ]);
         }
         for column in table.column_iter_mut().skip(2) {
@@ -41,7 +41,12 @@ impl Report {
     fn print_agreement(&self, out: &mut impl Write) -> Result<()> {
         let AgreementReport { images, agreed, share, disagreements, .. } = &self.agreement;
         let (only_a, only_b) = (self.agreement.only_a_correct, self.agreement.only_b_correct);
-        writeln!(out, "argmax agrees on {agreed} of {images} images ({:.2} %)", 100.0 * share)?;
+        let samples = &self.samples;
+        writeln!(
+            out,
+            "{samples}: argmax agrees on {agreed} of {images} images ({:.2} %)",
+            100.0 * share
+        )?;
         if disagreements.is_empty() {
             return Ok(());
         }
@@ -53,10 +58,12 @@ impl Report {
             0 => String::new(),
             more => format!(" and {more} more (--json tells all)"),
         };
-        writeln!(
-            out,
-            "of the other {n}: A is right on {only_a}, B on {only_b}, neither on {neither}"
-        )?;
+        if self.a.accuracy.is_some() {
+            writeln!(
+                out,
+                "of the other {n}: A is right on {only_a}, B on {only_b}, neither on {neither}"
+            )?;
+        }
         writeln!(out, "they are images {}{more}", listed.join(", "))?;
         Ok(())
     }
@@ -99,7 +106,8 @@ impl Report {
         let mut table = crate::table::new();
         table.set_header(["image", "label", "A", "B", "difference"]);
         for w in &self.worst {
-            let numbers = [w.index, w.label, w.a, w.b].map(|n| n.to_string());
+            let numbers = [Some(w.index), w.label, Some(w.a), Some(w.b)]
+                .map(|n| n.map_or_else(|| "-".into(), |n| n.to_string()));
             table.add_row(numbers.into_iter().chain([short(w.difference)]));
         }
         for column in table.column_iter_mut() {

@@ -4,7 +4,7 @@ use crate::decode;
 use crate::visit::MOST_ELEMENTS;
 use penjing_format::write::generated::penjing as flatc;
 use penjing_format::{
-    Constant, DataType, ModelView, Op, Padding, QuantParams, ReshapeTarget, Shape, Value,
+    Constant, DataType, ModelView, Op, Padding, QuantParams, ReshapeTarget, Shape, Step, Value,
 };
 
 /// Panics where they differ.
@@ -44,9 +44,16 @@ pub(crate) fn model(ours: &ModelView<'_>) {
         let inputs = theirs.inputs().map(|inputs| inputs.iter().collect::<Vec<_>>());
         let inputs = inputs.unwrap_or_else(|| vec![step.output.id - 1]);
         assert!(ours.inputs().eq(inputs.iter().copied()), "inputs of node {}", step.index);
-        assert_eq!(inputs, [step.input.id]);
+        assert!(step.operands().map(|operand| operand.id).eq(inputs.iter().copied()));
+        assert_eq!((inputs[0], inputs.get(1)), (step.input.id, second(&step).as_ref()));
         op(&step.op, theirs);
     }
+}
+
+/// The second value, which only sums and products of two name apart.
+fn second(step: &Step<'_>) -> Option<u16> {
+    let joined = step.operands().nth(1).map(|operand| operand.id);
+    if matches!(step.op, Op::Concat(_)) { joined } else { step.second.map(|operand| operand.id) }
 }
 
 fn value(
@@ -75,15 +82,19 @@ fn op(ours: &Op<'_>, theirs: flatc::Node<'_>) {
         Op::Quantize => flatc::Op::Quantize,
         Op::Dequantize => flatc::Op::Dequantize,
         Op::DepthwiseConv2d(_) => flatc::Op::DepthwiseConv2d,
+        Op::AveragePool2d(_) => flatc::Op::AveragePool2d,
+        Op::Mean => flatc::Op::Mean,
+        Op::Add(_) => flatc::Op::Add,
+        Op::Mul(_) => flatc::Op::Mul,
+        Op::Pad(_) => flatc::Op::Pad,
+        Op::Concat(_) => flatc::Op::Concat,
+        Op::Relu(_) => flatc::Op::Relu,
+        Op::Softmax => flatc::Op::Softmax,
+        Op::Logistic => flatc::Op::Logistic,
+        Op::Tanh => flatc::Op::Tanh,
     };
     assert_eq!(theirs.op(), code, "{}", ours.name());
-    let activation = match ours {
-        Op::Conv2d(op) => op.activation.code(),
-        Op::DepthwiseConv2d(op) => op.activation.code(),
-        Op::FullyConnected(op) => op.activation.code(),
-        _ => 0,
-    };
-    assert_eq!(activation, theirs.activation().0);
+    assert_eq!(ours.activation().code(), theirs.activation().0);
     match ours {
         Op::Conv2d(op) => {
             let [_, h, w, _] = op.weights.shape.as_4d().expect("four dimensions");
@@ -100,7 +111,29 @@ fn op(ours: &Op<'_>, theirs: flatc::Node<'_>) {
             });
             assert_eq!(Some(op.target), target);
         }
-        Op::FullyConnected(_) | Op::Quantize | Op::Dequantize => {}
+        Op::AveragePool2d(op) => window(theirs, op.window, op.stride, [1, 1], op.padding, 2),
+        Op::Pad(op) => {
+            let target = theirs.target().expect("checked to be there");
+            let pads = op.pads.pairs().iter().flatten().copied();
+            assert!(pads.eq(target.iter().map(i32::unsigned_abs)), "pads");
+        }
+        Op::Concat(op) => {
+            if let Some(target) = theirs.target() {
+                assert!(target.iter().map(|axis| axis.unsigned_abs() + 1).eq([op.axis]), "axis");
+            }
+        }
+        Op::Add(op) | Op::Mul(op) => {
+            let zero_point = theirs.weights().map_or(0, |operand| operand.zero_point());
+            assert_eq!(op.operand_zero_point, i32::from(zero_point));
+        }
+        Op::FullyConnected(_)
+        | Op::Quantize
+        | Op::Dequantize
+        | Op::Mean
+        | Op::Relu(_)
+        | Op::Softmax
+        | Op::Logistic
+        | Op::Tanh => {}
     }
     match ours.constants() {
         None => assert!(theirs.weights().is_none() && theirs.bias().is_none()),
@@ -146,7 +179,10 @@ fn constant(op: &Op<'_>, ours: &Constant<'_>, theirs: flatc::Weights<'_>) {
     let scales = theirs.scale().map_or(Vec::new(), |scales| scales.iter().collect());
     assert_eq!(ours.scales.len(), scales.len());
     assert!(scales.iter().enumerate().all(|(i, &scale)| ours.scales.get(i) == scale));
-    let channels = op.channel_axis().and_then(|axis| axis.channels(ours.shape));
+    let channels = match op {
+        Op::Add(_) | Op::Mul(_) => ours.shape.elements().map(|elements| elements as u32),
+        _ => op.channel_axis().and_then(|axis| axis.channels(ours.shape)),
+    };
     assert_eq!(channels, Some(theirs.out_channels()));
     let values = theirs.values().map_or(&[][..], |values| values.bytes());
     assert_eq!(ours.packed.values().bytes(), values);
@@ -159,6 +195,7 @@ fn constant(op: &Op<'_>, ours: &Constant<'_>, theirs: flatc::Weights<'_>) {
     let channels = theirs.out_channels() as usize;
     let columns = match op {
         Op::DepthwiseConv2d(_) => channels,
+        Op::Add(_) | Op::Mul(_) => ours.shape.last().map_or(1, |last| last as usize),
         _ => len / channels,
     };
     let theirs = decode::elements(theirs, len, columns);

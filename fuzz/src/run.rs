@@ -121,7 +121,26 @@ fn steps(model: &ModelView<'_>) -> (u64, u64) {
                 let taps = op.window.iter().map(|&side| u64::from(side)).product();
                 (taps, taps)
             }
-            Op::Reshape(_) | Op::Quantize | Op::Dequantize => (1, 1),
+            Op::AveragePool2d(op) => {
+                let taps = op.window.iter().map(|&side| u64::from(side)).product();
+                (taps, taps)
+            }
+            // Each element of the input is looked at once.
+            Op::Mean => {
+                let taps = elements(step.input.ty.shape) / outputs.max(1);
+                (taps, taps)
+            }
+            Op::Reshape(_)
+            | Op::Quantize
+            | Op::Dequantize
+            | Op::Add(_)
+            | Op::Mul(_)
+            | Op::Pad(_)
+            | Op::Concat(_)
+            | Op::Relu(_)
+            | Op::Softmax
+            | Op::Logistic
+            | Op::Tanh => (1, 1),
         };
         session = session.saturating_add(outputs.saturating_mul(each));
         oracle = oracle.saturating_add(outputs.saturating_mul(of_oracle));
@@ -134,15 +153,26 @@ fn agree(model: &ModelView<'_>, image: &[Data], found: &[Data], isa: Isa) {
     let mut exact = vec![true; model.n_inputs()];
     let mut nan: Vec<bool> = image.iter().map(Data::has_nan).collect();
     for step in model.walk().map_while(Result::ok) {
-        let from = usize::from(step.input.id);
         let reals = step.output.ty.dtype == DataType::F32;
+        let all_exact = step.operands().all(|operand| exact[usize::from(operand.id)]);
+        let some_nan = step.operands().any(|operand| nan[usize::from(operand.id)]);
         exact.push(match step.op {
-            Op::Conv2d(_) | Op::DepthwiseConv2d(_) | Op::FullyConnected(_) => !reals && exact[from],
+            Op::Conv2d(_)
+            | Op::DepthwiseConv2d(_)
+            | Op::FullyConnected(_)
+            | Op::AveragePool2d(_)
+            | Op::Mean => !reals && all_exact,
             // docs/numerics.md leaves open what becomes of a NaN.
-            Op::MaxPool2d(_) => exact[from] && !nan[from],
-            Op::Reshape(_) | Op::Quantize | Op::Dequantize => exact[from],
+            Op::MaxPool2d(_) | Op::Add(_) | Op::Mul(_) | Op::Relu(_) => all_exact && !some_nan,
+            // Their reals, and so their codes, are near those of the oracle.
+            Op::Softmax | Op::Logistic | Op::Tanh => false,
+            Op::Reshape(_) | Op::Pad(_) | Op::Concat(_) | Op::Quantize | Op::Dequantize => {
+                all_exact
+            }
         });
-        nan.push(nan[from] && reals);
+        // A sum of two infinities is a NaN too.
+        let made = matches!(step.op, Op::Add(_) | Op::Mul(_));
+        nan.push((some_nan || made) && reals);
     }
     let tensors: Vec<Tensor> = image.iter().map(Data::tensor).collect();
     let wanted = reference::run(model, &tensors).expect("an accepted model");

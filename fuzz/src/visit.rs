@@ -30,6 +30,7 @@ pub(crate) fn accepted(model: &ModelView<'_>) {
 pub(crate) fn any(model: &ModelView<'_>) {
     head(model);
     for step in model.walk().take(MOST_VALUES).map_while(Result::ok) {
+        assert!(step.operands().take(MOST_VALUES).all(|operand| operand.id < step.output.id));
         let Some((weights, bias)) = step.op.constants() else { continue };
         for constant in [Some(weights), bias].into_iter().flatten() {
             if constant.packed.elements() <= MOST_ELEMENTS {

@@ -2,7 +2,8 @@
 
 use crate::shape::{MAX_RANK, Shape};
 
-/// Function applied to an op's result; of integers, after requantization (`Relu` clamps below at the output's zero point).
+/// Function applied to an op's result; of integers, after requantization: each bound is its code in the output's grid, at least
+/// -128 and at most 127.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Activation {
     /// Identity.
@@ -10,6 +11,10 @@ pub enum Activation {
     None,
     /// `max(x, 0)`.
     Relu,
+    /// `min(max(x, 0), 6)`.
+    Relu6,
+    /// `min(max(x, -1), 1)`.
+    ReluN1To1,
 }
 
 impl Activation {
@@ -19,6 +24,8 @@ impl Activation {
         match self {
             Activation::None => 0,
             Activation::Relu => 1,
+            Activation::Relu6 => 2,
+            Activation::ReluN1To1 => 3,
         }
     }
 
@@ -28,12 +35,26 @@ impl Activation {
         match code {
             0 => Some(Activation::None),
             1 => Some(Activation::Relu),
+            2 => Some(Activation::Relu6),
+            3 => Some(Activation::ReluN1To1),
             _ => None,
+        }
+    }
+
+    /// The reals to which it clamps: the least and the largest, where it has them.
+    #[must_use]
+    pub const fn bounds(self) -> (Option<f32>, Option<f32>) {
+        match self {
+            Activation::None => (None, None),
+            Activation::Relu => (Some(0.0), None),
+            Activation::Relu6 => (Some(0.0), Some(6.0)),
+            Activation::ReluN1To1 => (Some(-1.0), Some(1.0)),
         }
     }
 }
 
-/// Which dimension of an op's weights counts its output channels, and so its biases and scales.
+/// Which dimension of an op's weights counts its output channels, and so its biases and scales. A row of a constant operand is
+/// as [`Last`](Self::Last) has it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ChannelAxis {
     /// Of a convolution's `[O, KH, KW, I]` and a dense layer's `[out, in]`.
@@ -104,5 +125,32 @@ impl ReshapeTarget {
     #[must_use]
     pub fn dims(&self) -> &[i32] {
         self.dims.get(..usize::from(self.rank)).unwrap_or(&[])
+    }
+}
+
+/// Elements of real 0 before and after each dimension of a sample, outermost first; the batch has none.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Pads {
+    rank: u8,
+    pairs: [[u32; 2]; MAX_RANK - 1],
+}
+
+impl Pads {
+    /// `None` where there are more pairs than a sample may have dimensions; the rest is checked against an input by
+    /// [`infer::pad`](crate::infer::pad).
+    #[must_use]
+    pub fn from_pairs(pairs: impl IntoIterator<Item = [u32; 2]>) -> Option<Self> {
+        let mut pads = Self::default();
+        for pair in pairs {
+            *pads.pairs.get_mut(usize::from(pads.rank))? = pair;
+            pads.rank += 1;
+        }
+        Some(pads)
+    }
+
+    /// Before and after of each dimension but the batch.
+    #[must_use]
+    pub fn pairs(&self) -> &[[u32; 2]] {
+        self.pairs.get(..usize::from(self.rank)).unwrap_or(&[])
     }
 }

@@ -27,7 +27,7 @@ pub mod signature;
 #[cfg(feature = "write")]
 pub mod write;
 
-pub use attributes::{Activation, ChannelAxis, Padding, ReshapeTarget};
+pub use attributes::{Activation, ChannelAxis, Padding, Pads, ReshapeTarget};
 pub use dtype::DataType;
 pub use error::{Error, Fault, Owner, Place};
 #[cfg(feature = "alloc")]
@@ -36,8 +36,8 @@ pub use infer::ShapeError;
 pub use packing::{Layout, Levels, Packed, PackingError};
 pub use penjing_quant::QuantParams;
 pub use read::{
-    Constant, Conv2d, DepthwiseConv2d, FullyConnected, MaxPool2d, ModelView, Node, Op, Reshape,
-    Scales, Step, TensorType, Value, Walk,
+    AveragePool2d, Binary, Concat, Constant, Conv2d, DepthwiseConv2d, FullyConnected, MaxPool2d,
+    ModelView, Node, Op, Operand, Pad, Reshape, Scales, Step, TensorType, Value, Walk,
 };
 pub use shape::{MAX_RANK, Shape};
 

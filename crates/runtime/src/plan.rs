@@ -13,7 +13,7 @@ use alloc::vec;
 use alloc::vec::Vec;
 use core::ops::Range;
 use penjing_format::read::{self, Step};
-use penjing_format::{DataType, ModelView, TensorType};
+use penjing_format::{Activation, DataType, ModelView, TensorType};
 
 /// The most images that a group runs on before the next group does: enough to share every load of a dense layer's weights.
 const TILE_IMAGES: usize = 16;
@@ -344,6 +344,9 @@ fn make_op(
         _ => None,
     };
     let rank = || failed(Failure::Rank);
+    if !matches!(step.op.activation(), Activation::None | Activation::Relu) {
+        return Err(unsupported("this activation"));
+    }
     let op = match &step.op {
         read::Op::Conv2d(op) => {
             let pool = group.pool.as_ref().map(|step| pool(step).ok_or_else(rank)).transpose()?;
@@ -370,10 +373,23 @@ fn make_op(
             Op::FullyConnected(Box::new(op.map_err(failed)?))
         }
         read::Op::MaxPool2d(_) => Op::MaxPool2d(pool(step).ok_or_else(rank)?),
+        read::Op::Quantize if input.dtype != DataType::F32 => {
+            return Err(unsupported("a quantization of integers"));
+        }
         read::Op::Quantize => Op::Quantize(params(output)?),
         read::Op::Dequantize => Op::Dequantize(params(input)?),
         // `group` has left them out: they share their input's memory.
         read::Op::Reshape(_) => return Err(unsupported("a reshape")),
+        read::Op::AveragePool2d(_) => return Err(unsupported("an average pool")),
+        read::Op::Mean => return Err(unsupported("a mean")),
+        read::Op::Add(_) => return Err(unsupported("an addition")),
+        read::Op::Mul(_) => return Err(unsupported("a multiplication")),
+        read::Op::Pad(_) => return Err(unsupported("padding")),
+        read::Op::Concat(_) => return Err(unsupported("a concatenation")),
+        read::Op::Relu(_) => return Err(unsupported("a relu of its own")),
+        read::Op::Softmax => return Err(unsupported("a softmax")),
+        read::Op::Logistic => return Err(unsupported("a logistic function")),
+        read::Op::Tanh => return Err(unsupported("a hyperbolic tangent")),
     };
     Ok(Made { op, planar: None })
 }

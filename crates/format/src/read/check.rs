@@ -1,9 +1,11 @@
 //! Whether a file whose layout is sound also means something: versions, numbers, types, constants, labels. `walk` infers the
 //! types and refuses what does not go together; here is the rest.
 
-use super::ops::Constant;
+use super::numbers;
+use super::ops::{Constant, Op};
+use super::types::check_type;
 use super::view::{ModelView, Normalization, not_positive, positive};
-use super::walk::{Step, TensorType, check_type};
+use super::walk::{Step, TensorType};
 use crate::attributes::ChannelAxis;
 use crate::dtype::DataType;
 use crate::error::{Error, Owner, Place};
@@ -33,6 +35,7 @@ pub(super) fn model(model: ModelView<'_>, coded: CodedWeights) -> Result<(), Err
     for step in model.walk() {
         let step = step?;
         constants(&step, coded)?;
+        numbers::check(&step)?;
         last = Some(step.output.ty);
     }
     let first_output = outputs(&model, last)?;
@@ -117,7 +120,7 @@ fn constants(step: &Step<'_>, coded: CodedWeights) -> Result<(), Error> {
     if let Some(bias) = bias {
         elements(&bias, owner.field("bias"))?;
     }
-    if weights.dtype == DataType::F32 {
+    if weights.dtype == DataType::F32 || matches!(step.op, Op::Add(_) | Op::Mul(_)) {
         return Ok(());
     }
     let (Some(input), Some(output)) = (step.input.ty.quantization, step.output.ty.quantization)

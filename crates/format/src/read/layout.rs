@@ -77,6 +77,16 @@ pub(super) mod node {
     pub(in crate::read) const QUANTIZE: u8 = 5;
     pub(in crate::read) const DEQUANTIZE: u8 = 6;
     pub(in crate::read) const DEPTHWISE_CONV_2D: u8 = 7;
+    pub(in crate::read) const AVERAGE_POOL_2D: u8 = 8;
+    pub(in crate::read) const MEAN: u8 = 9;
+    pub(in crate::read) const ADD: u8 = 10;
+    pub(in crate::read) const MUL: u8 = 11;
+    pub(in crate::read) const PAD: u8 = 12;
+    pub(in crate::read) const CONCAT: u8 = 13;
+    pub(in crate::read) const RELU: u8 = 14;
+    pub(in crate::read) const SOFTMAX: u8 = 15;
+    pub(in crate::read) const LOGISTIC: u8 = 16;
+    pub(in crate::read) const TANH: u8 = 17;
 }
 
 pub(super) mod window {
@@ -113,6 +123,7 @@ pub(super) mod weights {
         NO_ZERO = 9 "weights.no_zero";
         PERIOD = 10 "weights.period";
         STORED = 11 "weights.stored";
+        ZERO_POINT = 12 "weights.zero_point";
     }
 
     pub(in crate::read) const DENSE: u8 = 0;

@@ -127,6 +127,7 @@ fn weights(table: Table<'_>, budget: &mut Budget) -> Checked {
         table.scalar::<u8>(field, 0)?;
     }
     table.scalar::<u16>(fields::PERIOD, 0)?;
+    table.scalar::<i16>(fields::ZERO_POINT, 0)?;
     table.scalar::<u32>(fields::OUT_CHANNELS, 0)?;
     table.scalar::<u32>(fields::STORED, 0)?;
     budget.bytes(&table, fields::VALUES)?;

@@ -7,7 +7,7 @@ use super::table::{Defect, Numbers, Table};
 use crate::attributes::ChannelAxis;
 use crate::dtype::DataType;
 use crate::error::{Error, Owner};
-use crate::infer::ShapeError;
+use crate::infer::{self, ShapeError};
 use crate::packing::{
     Layout, Levels, Packed, PackingError, Values, bitmap, blocks, coded, columns, dense, gaps,
     groups, n_of_m,
@@ -52,8 +52,32 @@ impl<'a> Weights<'a> {
         }
     }
 
-    /// The weights, of a shape that the op knows.
+    /// The weights, of a shape that the op knows. Real 0 is their 0.
     pub(super) fn constant(&self, shape: Shape, axis: ChannelAxis) -> Result<Constant<'a>, Error> {
+        if self.table.has(fields::ZERO_POINT) {
+            return Err(Error::Unexpected { place: self.owner.field(fields::ZERO_POINT.name) });
+        }
+        self.elements(shape, axis)
+    }
+
+    /// The constant beside an input of this shape, and its zero point.
+    pub(super) fn operand(&self, input: Shape) -> Result<(Constant<'a>, i32), Error> {
+        let place = self.owner.field(fields::OUT_CHANNELS.name);
+        let shape = infer::operand(input, self.out_channels()?);
+        let shape = shape.map_err(|source| Error::Shape { place, source })?;
+        let constant = self.elements(shape, ChannelAxis::Last)?;
+        let place = self.owner.field(fields::ZERO_POINT.name);
+        let found = i32::from(self.ok(self.table.scalar(fields::ZERO_POINT, 0_i16))?);
+        match constant.dtype.integer_range() {
+            None if found != 0 => Err(Error::Unexpected { place }),
+            Some(expected) if !(expected.0..=expected.1).contains(&found) => {
+                Err(Error::ZeroPoint { place, expected, found })
+            }
+            _ => Ok((constant, found)),
+        }
+    }
+
+    fn elements(&self, shape: Shape, axis: ChannelAxis) -> Result<Constant<'a>, Error> {
         let overflow = Error::Shape {
             place: self.owner.field(layout::node::WEIGHTS.name),
             source: ShapeError::Overflow,

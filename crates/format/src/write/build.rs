@@ -7,10 +7,10 @@ use super::constant::{Constant, ConstantData};
 use super::generated::penjing as fb;
 use super::pack::{PackingChoice, pack};
 use super::{Model, Node, Normalization, Op, Value, WriteError};
-use crate::attributes::{Activation, ChannelAxis, Padding, ReshapeTarget};
+use crate::attributes::ChannelAxis;
 use crate::dtype::DataType;
 use crate::error::{Error, Owner};
-use crate::infer::{self, ShapeError};
+use crate::infer;
 use crate::read::ModelView;
 use crate::shape::Shape;
 use crate::{ExpandError, IDENTIFIER, expand, hash, signature};
@@ -19,7 +19,7 @@ use std::format;
 use std::vec::Vec;
 
 type Built<T> = Result<WIPOffset<T>, WriteError>;
-type Maybe<T> = Result<Option<WIPOffset<T>>, WriteError>;
+pub(super) type Maybe<T> = Result<Option<WIPOffset<T>>, WriteError>;
 
 impl Model {
     /// The file. The same model gives the same bytes; what is returned passes [`ModelView::open`].
@@ -84,8 +84,8 @@ fn with_hash(flatbuffer: &[u8]) -> Vec<u8> {
     file
 }
 
-struct Builder {
-    fbb: FlatBufferBuilder<'static>,
+pub(super) struct Builder {
+    pub(super) fbb: FlatBufferBuilder<'static>,
     packing: PackingChoice,
 }
 
@@ -112,14 +112,18 @@ fn numbers(
         let (place, expected) = (owner.field("dtype"), "f32, i8 or u8");
         return Err(Error::ElementType { place, expected, found }.into());
     }
-    let zero_point = i16::try_from(zero_point).map_err(|_| WriteError::TooLarge {
-        place: format!("{place}, zero_point"),
-        limit: i16::MAX.into(),
-        found: zero_point.into(),
-    })?;
+    let zero_point = self::zero_point(zero_point, place)?;
     let usual = if value.quantization.is_some() { DataType::I8 } else { DataType::F32 };
     let stated = value.dtype.filter(|&dtype| dtype != usual);
     Ok((scale, zero_point, fb::DataType(stated.map_or(0, DataType::code))))
+}
+
+fn zero_point(found: i32, place: &str) -> Result<i16, WriteError> {
+    i16::try_from(found).map_err(|_| WriteError::TooLarge {
+        place: format!("{place}, zero_point"),
+        limit: i16::MAX.into(),
+        found: found.into(),
+    })
 }
 
 impl Builder {
@@ -181,12 +185,12 @@ impl Builder {
         let place = format!("node {index}");
         let value = node.value.clone().unwrap_or_default();
         let (scale, zero_point, dtype) = numbers(&value, Owner::Node(index, "node"), &place)?;
-        let (weights, bias, activation) = match node.op.weights() {
-            None => (None, None, Activation::None),
-            Some((weights, bias, activation)) => {
+        let (weights, bias) = match node.op.weights() {
+            None => (None, None),
+            Some((weights, bias)) => {
                 let axis = node.op.channel_axis();
                 let bias = bias.map(|bias| self.bias(index, bias, weights, axis)).transpose()?;
-                (Some(self.weights(index, weights, axis)?), bias, activation)
+                (Some(self.weights(index, weights, &node.op)?), bias)
             }
         };
         let args = fb::NodeArgs {
@@ -196,69 +200,14 @@ impl Builder {
             weights,
             bias,
             name: value.name.as_ref().map(|name| self.fbb.create_string(name)),
-            activation: fb::Activation(activation.code()),
+            activation: fb::Activation(node.op.activation().code()),
             window: self.window(index, &node.op)?,
             dtype,
             shape: self.shape(value.shape, &place)?,
             inputs: filled(&node.inputs).map(|inputs| self.fbb.create_vector(inputs)),
-            target: self.target(&node.op),
+            target: self.target(index, &node.op)?,
         };
         Ok(fb::Node::create(&mut self.fbb, &args))
-    }
-
-    fn target(&mut self, op: &Op) -> Option<WIPOffset<Vector<'static, i32>>> {
-        let Op::Reshape(op) = op else { return None };
-        // Another target means something else than what is written then, which is checked.
-        let [1, dims @ ..] = op.target.dims() else { return None };
-        let stated = op.target != ReshapeTarget::FLATTEN;
-        stated.then(|| WIPOffset::new(self.fbb.create_vector(dims).value()))
-    }
-
-    fn window(&mut self, node: usize, op: &Op) -> Maybe<fb::Window<'static>> {
-        let (size, usual_size, stride, usual_stride, padding, dilation) = match op {
-            Op::Conv2d(op) => {
-                let [_, h, w, _] = kernel(node, op.weights.shape)?;
-                ([h, w], [3; 2], op.stride, [1; 2], op.padding, op.dilation)
-            }
-            Op::DepthwiseConv2d(op) => {
-                let [_, h, w, _] = kernel(node, op.weights.shape)?;
-                ([h, w], [3; 2], op.stride, [1; 2], op.padding, op.dilation)
-            }
-            Op::MaxPool2d(op) => (op.window, [2; 2], op.stride, op.window, op.padding, [1; 2]),
-            _ => return Ok(None),
-        };
-        // 0 would mean the usual one to a reader.
-        for (numbers, field) in [(size, "window.size"), (stride, "window.stride")] {
-            if numbers.contains(&0) {
-                return Err(WriteError::Zero { node, field });
-            }
-        }
-        let Padding { top, bottom, left, right } = padding;
-        let usual = [[0; 2], [0; 2], [0; 2], [0; 2], [1; 2]];
-        let stated = [
-            if size == usual_size { [0; 2] } else { size },
-            if stride == usual_stride { [0; 2] } else { stride },
-            [top, bottom],
-            [left, right],
-            dilation,
-        ];
-        if stated == usual {
-            return Ok(None);
-        }
-        let short = |value, field| short(value, node, field);
-        let args = fb::WindowArgs {
-            size_h: short(stated[0][0], "window.size_h")?,
-            size_w: short(stated[0][1], "window.size_w")?,
-            stride_h: short(stated[1][0], "window.stride_h")?,
-            stride_w: short(stated[1][1], "window.stride_w")?,
-            pad_top: short(top, "window.pad_top")?,
-            pad_bottom: short(bottom, "window.pad_bottom")?,
-            pad_left: short(left, "window.pad_left")?,
-            pad_right: short(right, "window.pad_right")?,
-            dilation_h: short(dilation[0], "window.dilation_h")?,
-            dilation_w: short(dilation[1], "window.dilation_w")?,
-        };
-        Ok(Some(fb::Window::create(&mut self.fbb, &args)))
     }
 
     fn bias(
@@ -287,12 +236,7 @@ impl Builder {
         Ok(WIPOffset::new(bytes.value()))
     }
 
-    fn weights(
-        &mut self,
-        node: usize,
-        weights: &Constant,
-        axis: ChannelAxis,
-    ) -> Built<fb::Weights<'static>> {
+    fn weights(&mut self, node: usize, weights: &Constant, op: &Op) -> Built<fb::Weights<'static>> {
         check_data(node, "weights", weights)?;
         let found = weights.data.dtype();
         if !matches!(found, DataType::F32 | DataType::I8) {
@@ -300,13 +244,16 @@ impl Builder {
             return Err(WriteError::ElementType { node, field, expected, found });
         }
         let choice = weights.packing.unwrap_or(self.packing);
-        let packed = pack(weights, axis, choice)
+        let packed = pack(weights, op.channel_axis(), choice)
             .ok_or(WriteError::Packing { node, packing: choice.name() })?;
+        let (out_channels, zero_point) = op.counts(weights);
+        let zero_point = self::zero_point(zero_point, &format!("node {node}, weights"))?;
         let fbb = &mut self.fbb;
         let args = fb::WeightsArgs {
             values: Some(fbb.create_vector(&packed.values)),
             scale: filled(&weights.scales).map(|scales| fbb.create_vector(scales)),
-            out_channels: axis.channels(weights.shape).unwrap_or(0),
+            out_channels,
+            zero_point,
             packing: packed.packing,
             index: filled(&packed.index).map(|index| fbb.create_vector(index)),
             value_bits: packed.value_bits,
@@ -320,51 +267,6 @@ impl Builder {
         let offset = fb::Weights::create(fbb, &args);
         Ok(WIPOffset::new(offset.value()))
     }
-}
-
-impl Op {
-    fn code(&self) -> fb::Op {
-        match self {
-            Op::Conv2d(_) => fb::Op::Conv2d,
-            Op::MaxPool2d(_) => fb::Op::MaxPool2d,
-            Op::FullyConnected(_) => fb::Op::FullyConnected,
-            Op::Reshape(_) => fb::Op::Reshape,
-            Op::Quantize => fb::Op::Quantize,
-            Op::Dequantize => fb::Op::Dequantize,
-            Op::DepthwiseConv2d(_) => fb::Op::DepthwiseConv2d,
-        }
-    }
-
-    /// Weights, bias and activation, of ops that have them.
-    fn weights(&self) -> Option<(&Constant, Option<&Constant>, Activation)> {
-        match self {
-            Op::Conv2d(op) => Some((&op.weights, op.bias.as_ref(), op.activation)),
-            Op::DepthwiseConv2d(op) => Some((&op.weights, op.bias.as_ref(), op.activation)),
-            Op::FullyConnected(op) => Some((&op.weights, op.bias.as_ref(), op.activation)),
-            Op::MaxPool2d(_) | Op::Reshape(_) | Op::Quantize | Op::Dequantize => None,
-        }
-    }
-
-    fn channel_axis(&self) -> ChannelAxis {
-        match self {
-            Op::DepthwiseConv2d(_) => ChannelAxis::Last,
-            _ => ChannelAxis::First,
-        }
-    }
-}
-
-fn kernel(node: usize, found: Shape) -> Result<[u32; 4], Error> {
-    let place = Owner::Node(node, "node").field("weights");
-    let source = ShapeError::Rank { of: "weights", expected: 4, found };
-    found.as_4d().ok_or(Error::Shape { place, source })
-}
-
-fn short(value: u32, node: usize, field: &str) -> Result<u16, WriteError> {
-    u16::try_from(value).map_err(|_| WriteError::TooLarge {
-        place: format!("node {node}, {field}"),
-        limit: u16::MAX.into(),
-        found: value.into(),
-    })
 }
 
 fn check_data(node: usize, field: &'static str, constant: &Constant) -> Result<(), WriteError> {

@@ -5,6 +5,7 @@
 
 #![deny(unsafe_code)]
 
+mod attributes;
 mod build;
 mod constant;
 mod pack;
@@ -17,7 +18,7 @@ pub mod generated;
 pub use constant::{Constant, ConstantData};
 pub use pack::PackingChoice;
 
-pub use crate::read::{MaxPool2d, Reshape};
+pub use crate::read::{AveragePool2d, Concat, MaxPool2d, Pad, Reshape};
 
 use crate::attributes::{Activation, Padding};
 use crate::dtype::DataType;
@@ -86,12 +87,32 @@ pub enum Op {
     FullyConnected(FullyConnected),
     /// The same elements under another shape.
     Reshape(Reshape),
-    /// F32 to the integers of the node's value.
+    /// F32, or 8-bit integers, to the integers of the node's value.
     Quantize,
     /// 8-bit integers to F32.
     Dequantize,
     /// Two-dimensional convolution of each channel by itself.
     DepthwiseConv2d(DepthwiseConv2d),
+    /// The mean of each window's elements.
+    AveragePool2d(AveragePool2d),
+    /// The mean over H and W.
+    Mean,
+    /// Sum of two values, or of one and a constant.
+    Add(Binary),
+    /// Product of two values, or of one and a constant.
+    Mul(Binary),
+    /// Real 0 around the elements.
+    Pad(Pad),
+    /// Values side by side.
+    Concat(Concat),
+    /// A function that is fused into no other op.
+    Relu(Activation),
+    /// `exp(x)` over the sum of `exp(x)`, over the last axis.
+    Softmax,
+    /// `1 / (1 + exp(-x))`.
+    Logistic,
+    /// Hyperbolic tangent.
+    Tanh,
 }
 
 /// `[N, H, W, I]` to `[N, H', W', O]`. Pairs are (h, w).
@@ -135,6 +156,18 @@ pub struct FullyConnected {
     pub weights: Constant,
     /// `[out]`.
     pub bias: Option<Constant>,
+    /// Applied to the result.
+    pub activation: Activation,
+}
+
+/// Of two values, or of a value and a constant.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Binary {
+    /// The second operand where it is a constant, of f32, or of i8 with one scale: `[1]`, `[C]` (the input's last dimension), or
+    /// a sample's shape with batch 1. The first of these that has as many elements.
+    pub operand: Option<Constant>,
+    /// The integer of an i8 constant that stands for real 0.
+    pub operand_zero_point: i32,
     /// Applied to the result.
     pub activation: Activation,
 }

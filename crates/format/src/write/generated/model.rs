@@ -103,15 +103,18 @@ impl ::flatbuffers::SimpleToVerifyInSlice for DataType {}
 #[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
 pub const ENUM_MIN_ACTIVATION: u8 = 0;
 #[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
-pub const ENUM_MAX_ACTIVATION: u8 = 1;
+pub const ENUM_MAX_ACTIVATION: u8 = 3;
 #[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
 #[allow(non_camel_case_types)]
-pub const ENUM_VALUES_ACTIVATION: [Activation; 2] = [
+pub const ENUM_VALUES_ACTIVATION: [Activation; 4] = [
   Activation::None,
   Activation::Relu,
+  Activation::Relu6,
+  Activation::ReluN1To1,
 ];
 
-/// Function applied to an op's result; of integers, after requantization (Relu clamps below at the output's zero point).
+/// Function applied to an op's result; of integers, after requantization: each bound is its code in the output's grid, at least
+/// -128 and at most 127. Relu: at least 0; Relu6: 0 to 6; ReluN1To1: -1 to 1.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 #[repr(transparent)]
 pub struct Activation(pub u8);
@@ -119,18 +122,24 @@ pub struct Activation(pub u8);
 impl Activation {
   pub const None: Self = Self(0);
   pub const Relu: Self = Self(1);
+  pub const Relu6: Self = Self(2);
+  pub const ReluN1To1: Self = Self(3);
 
   pub const ENUM_MIN: u8 = 0;
-  pub const ENUM_MAX: u8 = 1;
+  pub const ENUM_MAX: u8 = 3;
   pub const ENUM_VALUES: &'static [Self] = &[
     Self::None,
     Self::Relu,
+    Self::Relu6,
+    Self::ReluN1To1,
   ];
   /// Returns the variant's name or "" if unknown.
   pub fn variant_name(self) -> Option<&'static str> {
     match self {
       Self::None => Some("None"),
       Self::Relu => Some("Relu"),
+      Self::Relu6 => Some("Relu6"),
+      Self::ReluN1To1 => Some("ReluN1To1"),
       _ => None,
     }
   }
@@ -305,10 +314,10 @@ impl ::flatbuffers::SimpleToVerifyInSlice for Packing {}
 #[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
 pub const ENUM_MIN_OP: u8 = 0;
 #[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
-pub const ENUM_MAX_OP: u8 = 7;
+pub const ENUM_MAX_OP: u8 = 17;
 #[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
 #[allow(non_camel_case_types)]
-pub const ENUM_VALUES_OP: [Op; 8] = [
+pub const ENUM_VALUES_OP: [Op; 18] = [
   Op::Unspecified,
   Op::Conv2d,
   Op::MaxPool2d,
@@ -317,6 +326,16 @@ pub const ENUM_VALUES_OP: [Op; 8] = [
   Op::Quantize,
   Op::Dequantize,
   Op::DepthwiseConv2d,
+  Op::AveragePool2d,
+  Op::Mean,
+  Op::Add,
+  Op::Mul,
+  Op::Pad,
+  Op::Concat,
+  Op::Relu,
+  Op::Softmax,
+  Op::Logistic,
+  Op::Tanh,
 ];
 
 /// What a node does. The fields of Node that an op does not name are absent.
@@ -334,16 +353,36 @@ impl Op {
   pub const FullyConnected: Self = Self(3);
   /// The same elements under another shape; target. Type and quantization are the input's.
   pub const Reshape: Self = Self(4);
-  /// F32 to I8 or U8.
+  /// F32, I8 or U8 to I8 or U8 of the stated scale and zero point.
   pub const Quantize: Self = Self(5);
   /// I8 or U8 to F32.
   pub const Dequantize: Self = Self(6);
   /// Each channel of [N, H, W, I] by itself, by weights [1, KH, KW, O]; window, bias, activation. O is I times a whole depth
   /// multiplier; output channel o reads input channel o / multiplier, rounded down.
   pub const DepthwiseConv2d: Self = Self(7);
+  /// The mean of the elements of each window of [N, H, W, C]; window. Type and quantization are the input's.
+  pub const AveragePool2d: Self = Self(8);
+  /// The mean over H and W: [N, H, W, C] to [N, C]. Quantization is the stated one, or the input's.
+  pub const Mean: Self = Self(9);
+  /// Sum of two values, or of one and a constant operand, weights; activation. Dimensions of two values are equal, or 1 on one side.
+  pub const Add: Self = Self(10);
+  /// Product of the same.
+  pub const Mul: Self = Self(11);
+  /// Real 0 around the elements; target: before and after of every dimension but the batch. Type and quantization are the input's.
+  pub const Pad: Self = Self(12);
+  /// Values side by side; target: the axis, counted without the batch, absent: the last. All have one type and quantization.
+  pub const Concat: Self = Self(13);
+  /// activation, which must be stated. Type and quantization are the input's.
+  pub const Relu: Self = Self(14);
+  /// exp(x) over the sum of exp(x), over the last axis. F32 to F32; I8 to I8 of the stated scale and zero point.
+  pub const Softmax: Self = Self(15);
+  /// 1 / (1 + exp(-x)), with the types of Softmax.
+  pub const Logistic: Self = Self(16);
+  /// Hyperbolic tangent, with the types of Softmax.
+  pub const Tanh: Self = Self(17);
 
   pub const ENUM_MIN: u8 = 0;
-  pub const ENUM_MAX: u8 = 7;
+  pub const ENUM_MAX: u8 = 17;
   pub const ENUM_VALUES: &'static [Self] = &[
     Self::Unspecified,
     Self::Conv2d,
@@ -353,6 +392,16 @@ impl Op {
     Self::Quantize,
     Self::Dequantize,
     Self::DepthwiseConv2d,
+    Self::AveragePool2d,
+    Self::Mean,
+    Self::Add,
+    Self::Mul,
+    Self::Pad,
+    Self::Concat,
+    Self::Relu,
+    Self::Softmax,
+    Self::Logistic,
+    Self::Tanh,
   ];
   /// Returns the variant's name or "" if unknown.
   pub fn variant_name(self) -> Option<&'static str> {
@@ -365,6 +414,16 @@ impl Op {
       Self::Quantize => Some("Quantize"),
       Self::Dequantize => Some("Dequantize"),
       Self::DepthwiseConv2d => Some("DepthwiseConv2d"),
+      Self::AveragePool2d => Some("AveragePool2d"),
+      Self::Mean => Some("Mean"),
+      Self::Add => Some("Add"),
+      Self::Mul => Some("Mul"),
+      Self::Pad => Some("Pad"),
+      Self::Concat => Some("Concat"),
+      Self::Relu => Some("Relu"),
+      Self::Softmax => Some("Softmax"),
+      Self::Logistic => Some("Logistic"),
+      Self::Tanh => Some("Tanh"),
       _ => None,
     }
   }
@@ -590,7 +649,8 @@ impl ::core::fmt::Debug for Value<'_> {
 pub enum WeightsOffset {}
 #[derive(Copy, Clone, PartialEq)]
 
-/// Weights. They belong to one node and are no values of the graph. F32 without a scale, otherwise I8 with zero point 0.
+/// Weights, or the constant operand of Add and Mul. They belong to one node and are no values of the graph. F32 without a scale,
+/// otherwise I8 with zero point 0.
 pub struct Weights<'a> {
   pub _tab: ::flatbuffers::Table<'a>,
 }
@@ -616,6 +676,7 @@ impl<'a> Weights<'a> {
   pub const VT_NO_ZERO: ::flatbuffers::VOffsetT = 22;
   pub const VT_PERIOD: ::flatbuffers::VOffsetT = 24;
   pub const VT_STORED: ::flatbuffers::VOffsetT = 26;
+  pub const VT_ZERO_POINT: ::flatbuffers::VOffsetT = 28;
 
   #[inline]
   pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
@@ -632,6 +693,7 @@ impl<'a> Weights<'a> {
     builder.add_out_channels(args.out_channels);
     if let Some(x) = args.scale { builder.add_scale(x); }
     if let Some(x) = args.values { builder.add_values(x); }
+    builder.add_zero_point(args.zero_point);
     builder.add_period(args.period);
     builder.add_no_zero(args.no_zero);
     builder.add_kept(args.kept);
@@ -651,7 +713,7 @@ impl<'a> Weights<'a> {
     // which contains a valid value in this slot
     unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'a, u8>>>(Weights::VT_VALUES, None)}
   }
-  /// Real units a step: one for the tensor, or one per output channel.
+  /// Real units a step: one for the tensor, or one per output channel; one of a constant operand.
   #[inline]
   pub fn scale(&self) -> Option<::flatbuffers::Vector<'a, f32>> {
     // Safety:
@@ -659,7 +721,8 @@ impl<'a> Weights<'a> {
     // which contains a valid value in this slot
     unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'a, f32>>>(Weights::VT_SCALE, None)}
   }
-  /// The first dimension; the last of a DepthwiseConv2d's weights. The other dimensions follow from window and input.
+  /// The first dimension; the last of a DepthwiseConv2d's weights. The other dimensions follow from window and input. Of a
+  /// constant operand its elements: 1, one for each of the input's last dimension, or one for each of a sample.
   #[inline]
   pub fn out_channels(&self) -> u32 {
     // Safety:
@@ -738,6 +801,14 @@ impl<'a> Weights<'a> {
     // which contains a valid value in this slot
     unsafe { self._tab.get::<u32>(Weights::VT_STORED, Some(0)).unwrap()}
   }
+  /// The integer that stands for real 0; of an I8 constant operand of Add and Mul alone.
+  #[inline]
+  pub fn zero_point(&self) -> i16 {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<i16>(Weights::VT_ZERO_POINT, Some(0)).unwrap()}
+  }
 }
 
 impl ::flatbuffers::Verifiable for Weights<'_> {
@@ -758,6 +829,7 @@ impl ::flatbuffers::Verifiable for Weights<'_> {
      .visit_field::<bool>("no_zero", Self::VT_NO_ZERO, false)?
      .visit_field::<u16>("period", Self::VT_PERIOD, false)?
      .visit_field::<u32>("stored", Self::VT_STORED, false)?
+     .visit_field::<i16>("zero_point", Self::VT_ZERO_POINT, false)?
      .finish();
     Ok(())
   }
@@ -775,6 +847,7 @@ pub struct WeightsArgs<'a> {
     pub no_zero: bool,
     pub period: u16,
     pub stored: u32,
+    pub zero_point: i16,
 }
 impl<'a> Default for WeightsArgs<'a> {
   #[inline]
@@ -792,6 +865,7 @@ impl<'a> Default for WeightsArgs<'a> {
       no_zero: false,
       period: 0,
       stored: 0,
+      zero_point: 0,
     }
   }
 }
@@ -850,6 +924,10 @@ impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> WeightsBuilder<'a, 'b, A> {
     self.fbb_.push_slot::<u32>(Weights::VT_STORED, stored, 0);
   }
   #[inline]
+  pub fn add_zero_point(&mut self, zero_point: i16) {
+    self.fbb_.push_slot::<i16>(Weights::VT_ZERO_POINT, zero_point, 0);
+  }
+  #[inline]
   pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> WeightsBuilder<'a, 'b, A> {
     let start = _fbb.start_table();
     WeightsBuilder {
@@ -879,6 +957,7 @@ impl ::core::fmt::Debug for Weights<'_> {
       ds.field("no_zero", &self.no_zero());
       ds.field("period", &self.period());
       ds.field("stored", &self.stored());
+      ds.field("zero_point", &self.zero_point());
       ds.finish()
   }
 }
@@ -964,7 +1043,7 @@ impl<'a> Window<'a> {
     // which contains a valid value in this slot
     unsafe { self._tab.get::<u16>(Window::VT_STRIDE_W, Some(0)).unwrap()}
   }
-  /// Elements added on each side: real 0 to a convolution, never the largest to a pool.
+  /// Elements added on each side: real 0 to a convolution, never the largest to a MaxPool2d, not counted by an AveragePool2d.
   #[inline]
   pub fn pad_top(&self) -> u16 {
     // Safety:
@@ -1276,7 +1355,7 @@ impl<'a> Node<'a> {
     // which contains a valid value in this slot
     unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'a, u16>>>(Node::VT_INPUTS, None)}
   }
-  /// Of Reshape: dimensions without the batch; one may be -1, whatever is left. Absent: [-1].
+  /// Of Reshape: dimensions without the batch; one may be -1, whatever is left. Absent: [-1]. Of Pad and Concat: as there.
   #[inline]
   pub fn target(&self) -> Option<::flatbuffers::Vector<'a, i32>> {
     // Safety:

@@ -3,103 +3,14 @@
 //!
 //! Activations are `[N, H, W, C]` or `[N, features]`; the batch `N` passes through.
 
+mod error;
+mod operands;
+
+pub use error::ShapeError;
+pub use operands::{OperandExtent, add_mul, concat, operand, pad};
+
 use crate::attributes::{Padding, ReshapeTarget};
 use crate::shape::Shape;
-use core::fmt;
-
-/// Why shapes do not go together.
-#[non_exhaustive]
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ShapeError {
-    /// A tensor has the wrong number of dimensions.
-    Rank {
-        /// `input` or `weights`.
-        of: &'static str,
-        /// Dimensions it must have.
-        expected: usize,
-        /// Its shape.
-        found: Shape,
-    },
-    /// Weights that no depthwise convolution has: their first dimension must be 1.
-    Depthwise {
-        /// Their shape.
-        found: Shape,
-    },
-    /// The output channels of a depthwise convolution are not a whole multiple of the input's channels.
-    DepthMultiplier {
-        /// The input's last dimension.
-        input: u32,
-        /// The weights' last dimension.
-        output: u32,
-    },
-    /// The input's channels or features are not the weights' last dimension.
-    Channels {
-        /// The weights' last dimension.
-        expected: u32,
-        /// The input's last dimension.
-        found: u32,
-    },
-    /// A dimension, a stride, a dilation or a window is 0.
-    Zero {
-        /// Which.
-        of: &'static str,
-    },
-    /// The window does not fit in the padded input.
-    WindowTooLarge {
-        /// Taps times dilation, in elements.
-        window: u64,
-        /// Input plus padding, in elements.
-        padded: u64,
-    },
-    /// A pool's window would lie in padding alone.
-    PaddingTooLarge {
-        /// Elements of padding on one side.
-        padding: u32,
-        /// Elements of the window.
-        window: u32,
-    },
-    /// More elements than a `u32` counts.
-    Overflow,
-    /// A reshape that does not keep the batch and the number of elements.
-    Reshape {
-        /// The input's shape.
-        input: Shape,
-        /// What was asked for.
-        target: ReshapeTarget,
-    },
-}
-
-impl fmt::Display for ShapeError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Rank { of, expected, found } => {
-                write!(f, "{of}: expected {expected} dimensions, found {found}")
-            }
-            Self::Depthwise { found } => {
-                write!(f, "weights: expected [1, height, width, channels], found {found}")
-            }
-            Self::DepthMultiplier { input, output } => {
-                write!(f, "channels: expected a multiple of the input's {input}, found {output}")
-            }
-            Self::Channels { expected, found } => {
-                write!(f, "channels: the weights expect {expected}, the input has {found}")
-            }
-            Self::Zero { of } => write!(f, "{of}: expected at least 1, found 0"),
-            Self::WindowTooLarge { window, padded } => {
-                write!(f, "window: {window} elements do not fit in the input's {padded}")
-            }
-            Self::PaddingTooLarge { padding, window } => {
-                write!(f, "padding: expected less than the window's {window}, found {padding}")
-            }
-            Self::Overflow => write!(f, "more elements than a u32 counts"),
-            Self::Reshape { input, target } => {
-                write!(f, "cannot reshape {input} to {:?}", target.dims())
-            }
-        }
-    }
-}
-
-impl core::error::Error for ShapeError {}
 
 /// Elements that a tap window spans: `(taps - 1) * dilation + 1`.
 #[must_use]
@@ -204,6 +115,33 @@ pub fn max_pool2d(
         }
     }
     checked([n, out_h, out_w, channels].into())
+}
+
+/// As [`max_pool2d`]. Padding is not counted, and every window holds an element to divide by.
+pub fn average_pool2d(
+    input: Shape,
+    window: [u32; 2],
+    stride: [u32; 2],
+    padding: Padding,
+) -> Result<Shape, ShapeError> {
+    max_pool2d(input, window, stride, padding)
+}
+
+/// `[N, H, W, C]` to `[N, C]`: the mean over H and W.
+pub fn mean(input: Shape) -> Result<Shape, ShapeError> {
+    let [n, h, w, channels] = rank_4("input", input)?;
+    if h == 0 || w == 0 {
+        return Err(ShapeError::Zero { of: "input" });
+    }
+    checked([n, channels].into())
+}
+
+/// Of what works along the last axis of a sample, `[N, ..., features]`: the input's shape.
+pub fn softmax(input: Shape) -> Result<Shape, ShapeError> {
+    if input.rank() < 2 {
+        return Err(ShapeError::NoAxis { found: input });
+    }
+    Ok(input)
 }
 
 /// `[N, in]` by weights `[out, in]` to `[N, out]`.

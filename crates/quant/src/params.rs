@@ -67,6 +67,16 @@ impl QuantParams {
         (self.dequantize(-128), self.dequantize(127))
     }
 
+    /// The codes that stand for the bounds of an activation: each `round_ties_even(bound / scale + zero_point)`, clamped to
+    /// int8. A division, unlike in [`quantize`](Self::quantize): LiteRT's default path computes bounds so.
+    #[must_use]
+    pub fn bounds_i8(self, lo: f32, hi: f32) -> [i32; 2] {
+        [lo, hi].map(|bound| {
+            let code = bound / self.scale + self.zero_point as f32;
+            round_ties_even(clamp(code, -128.0, 127.0)) as i32
+        })
+    }
+
     /// Whether the scale is finite and positive and the zero point lies in `[min, max]`.
     #[must_use]
     pub fn is_valid(self, min: i32, max: i32) -> bool {
@@ -149,6 +159,18 @@ mod tests {
         assert_eq!(p.quantize_i8(4.0), 127);
         let p = ActivationRange { min: 1.0, max: 4.0 }.params_i8();
         assert_eq!((p.zero_point, p.scale), (-128, 4.0 / 255.0));
+    }
+
+    #[test]
+    fn activations_end_at_codes() {
+        let p = QuantParams { scale: 0.05, zero_point: -8 };
+        assert_eq!(p.bounds_i8(0.0, f32::INFINITY), [-8, 127]);
+        assert_eq!(p.bounds_i8(0.0, 6.0), [-8, 112]);
+        assert_eq!(p.bounds_i8(-1.0, 1.0), [-28, 12]);
+        // A grid that ends before the activation does keeps its own end; a coarse one rounds to the even code.
+        let fine = QuantParams { scale: 1.0 / 64.0, zero_point: 127 };
+        assert_eq!(fine.bounds_i8(0.0, 6.0), [127, 127]);
+        assert_eq!(QuantParams { scale: 4.0, zero_point: 0 }.bounds_i8(0.0, 6.0), [0, 2]);
     }
 
     #[test]

@@ -20,11 +20,12 @@ pub struct Requantize {
 }
 
 impl Requantize {
-    /// The rule for an int8 output. `relu` clamps at the zero point, which stands for real 0.
+    /// The rule for an int8 output. `bounds` are the smallest and the largest code: the type's, or those of a fused activation
+    /// (see [`QuantParams::bounds_i8`](crate::QuantParams::bounds_i8)).
     #[must_use]
-    pub fn to_i8(s_in: f32, s_w: f32, s_out: f32, zero_point: i32, relu: bool) -> Self {
-        let min = if relu { zero_point.max(-128) } else { -128 };
-        Self { multiplier: (s_in * s_w) / s_out, zero_point, min, max: 127 }
+    pub fn to_i8(s_in: f32, s_w: f32, s_out: f32, zero_point: i32, bounds: [i32; 2]) -> Self {
+        let [min, max] = bounds;
+        Self { multiplier: (s_in * s_w) / s_out, zero_point, min, max }
     }
 
     /// Applies the rule. An f32 conversion of the accumulator rounds to nearest even above 2^24, as `cvtdq2ps` does.
@@ -44,6 +45,7 @@ impl Requantize {
 mod tests {
     extern crate std;
     use super::*;
+    use crate::QuantParams;
     use std::vec::Vec;
 
     /// numerics.md to the letter, in the standard library's words.
@@ -77,7 +79,8 @@ mod tests {
 
     #[test]
     fn relu_clamps_at_the_zero_point() {
-        let r = Requantize::to_i8(0.1, 0.1, 0.01, -7, true);
+        let out = QuantParams { scale: 0.01, zero_point: -7 };
+        let r = Requantize::to_i8(0.1, 0.1, 0.01, -7, out.bounds_i8(0.0, f32::INFINITY));
         assert_eq!(r.apply(-1000), -7);
         assert_eq!(r.apply(3), -4);
     }

@@ -13,7 +13,7 @@ use alloc::vec;
 use alloc::vec::Vec;
 use core::ops::Range;
 use penjing_format::read::{self, Step};
-use penjing_format::{Activation, DataType, ModelView, TensorType};
+use penjing_format::{DataType, ModelView, TensorType};
 
 /// The most images that a group runs on before the next group does: enough to share every load of a dense layer's weights.
 const TILE_IMAGES: usize = 16;
@@ -344,9 +344,6 @@ fn make_op(
         _ => None,
     };
     let rank = || failed(Failure::Rank);
-    if !matches!(step.op.activation(), Activation::None | Activation::Relu) {
-        return Err(unsupported("this activation"));
-    }
     let op = match &step.op {
         read::Op::Conv2d(op) => {
             let pool = group.pool.as_ref().map(|step| pool(step).ok_or_else(rank)).transpose()?;

@@ -127,6 +127,28 @@ fn quantization(ty: &TensorType) -> (f32, i64, i64, i64) {
     (params.scale, i64::from(params.zero_point), min, max)
 }
 
+fn activate(activation: Activation, x: f64) -> f64 {
+    match activation {
+        Activation::None => x,
+        Activation::Relu => x.max(0.0),
+        Activation::Relu6 => x.max(0.0).min(6.0),
+        Activation::ReluN1To1 => x.max(-1.0).min(1.0),
+    }
+}
+
+/// The codes within which a fused activation keeps a result: its ends on the result's grid, where the zero point is added
+/// before rounding.
+fn code_bounds(activation: Activation, to: &TensorType) -> (i64, i64) {
+    let (scale, zero_point, min, max) = quantization(to);
+    let code = |bound: f32| clamp(nearest_even(bound / scale + zero_point as f32), min, max);
+    match activation {
+        Activation::None => (min, max),
+        Activation::Relu => (code(0.0), max),
+        Activation::Relu6 => (code(0.0), code(6.0)),
+        Activation::ReluN1To1 => (code(-1.0), code(1.0)),
+    }
+}
+
 /// To the nearest integer, a tie to the even one, by its definition.
 fn nearest_even(x: f32) -> f64 {
     let x = f64::from(x);
@@ -229,7 +251,6 @@ fn weighted(
 ) -> Tensor {
     let elements = weights.packed.elements();
     let channels = to.shape.last().expect("channels") as usize;
-    let relu = activation == Activation::Relu;
     if weights.dtype == DataType::F32 {
         let mut w = vec![0.0; elements];
         weights.packed.expand_f32(&mut w).expect("f32 weights");
@@ -237,7 +258,7 @@ fn weighted(
         if let Some(bias) = bias {
             bias.packed.expand_f32(&mut b).expect("f32 bias");
         }
-        return reals(outputs, &w, &b, relu, input.get_reals());
+        return reals(outputs, &w, &b, activation, input.get_reals());
     }
     let mut w = vec![0; elements];
     weights.packed.expand_i8(&mut w).expect("i8 weights");
@@ -245,8 +266,9 @@ fn weighted(
     if let Some(bias) = bias {
         bias.packed.expand_i32(&mut b).expect("integer bias");
     }
-    let (x, (s_in, z_in, ..), (s_out, z_out, min, max)) =
+    let (x, (s_in, z_in, ..), (s_out, z_out, ..)) =
         (input.get_codes(), quantization(from), quantization(to));
+    let (min, max) = code_bounds(activation, to);
     let code = |(o, taps): Taps| {
         let products = taps.iter().map(|&(i, k)| (x[i] - z_in) * i64::from(w[k]));
         let accumulator = i64::from(b[o]) + products.sum::<i64>();
@@ -254,8 +276,7 @@ fn weighted(
         let multiplier = (s_in * weights.scales.get(o)) / s_out;
         // What an i32 holds bounds the product before it is rounded; the largest f32 below 2^31 is 2^31 - 128.
         let product = (accumulator as f32 * multiplier).clamp(-2_147_483_648.0, 2_147_483_520.0);
-        let floor = if relu { min.max(z_out) } else { min };
-        clamp(nearest_even(product) + z_out as f64, floor, max)
+        clamp(nearest_even(product) + z_out as f64, min, max)
     };
     Tensor::Codes(outputs.map(code).collect())
 }
@@ -264,7 +285,7 @@ fn reals(
     outputs: impl Iterator<Item = Taps>,
     weights: &[f32],
     bias: &[f32],
-    relu: bool,
+    activation: Activation,
     x: &[f32],
 ) -> Tensor {
     let (mut values, mut tolerances) = (Vec::new(), Vec::new());
@@ -275,7 +296,7 @@ fn reals(
             sum += product;
             magnitude += product.abs();
         }
-        values.push(if relu { sum.max(0.0) as f32 } else { sum as f32 });
+        values.push(activate(activation, sum) as f32);
         tolerances.push(1e-5 * magnitude);
     }
     Tensor::Reals(values, tolerances)

@@ -152,7 +152,7 @@ fn scales(
     for index in 0..stated {
         let found = weights.scales.get(index);
         positive(found).ok_or(not_positive(place, index, found))?;
-        let found = Requantize::to_i8(input, found, output, 0, false).multiplier;
+        let found = Requantize::to_i8(input, found, output, 0, [-128, 127]).multiplier;
         let expected = "such that input scale * weight scale / output scale is finite and positive";
         positive(found).ok_or(Error::Number { place, index, expected, found })?;
     }

@@ -29,7 +29,7 @@ pub(super) fn check(step: &Step<'_>) -> Result<(), Error> {
         Op::Add(op) => add(scales(op, step, owner)?, owner),
         Op::Mul(op) => {
             let [first, second, result] = scales(op, step, owner)?;
-            let found = Requantize::to_i8(first, second, result, 0, false).multiplier;
+            let found = Requantize::to_i8(first, second, result, 0, [-128, 127]).multiplier;
             let expected =
                 "such that the product of the operands' scales over it is finite and positive";
             let place = owner.field("scale");

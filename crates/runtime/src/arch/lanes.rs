@@ -168,7 +168,7 @@ pub(crate) trait Reals: Lanes<Sum = f32, V = Self::R, W = Self::R> {
     fn mul(self, a: Self::R, b: Self::R) -> Self::R;
     /// `c - a * b`, rounded once or twice; [`Lanes::dot`] is `c + a * b`.
     fn dot_sub(self, c: Self::R, a: Self::R, b: Self::R) -> Self::R;
-    /// The larger; 0 where `a` is NaN and `b` is 0.
+    /// The larger; `b` where `a` is NaN.
     fn max(self, a: Self::R, b: Self::R) -> Self::R;
     /// The smaller.
     fn min(self, a: Self::R, b: Self::R) -> Self::R;

@@ -254,19 +254,25 @@ mod tests {
     }
 
     #[test]
-    fn relu_takes_nan_to_zero_on_every_set() {
+    fn clamps_take_nan_to_their_lower_bound_on_every_set() {
         let mut sums = [1.0; 16];
         sums[..5].copy_from_slice(&[f32::NAN, -1.0, f32::INFINITY, -f32::NAN, f32::NEG_INFINITY]);
         for isa in Isa::available() {
-            let mut out = [7.0; 5];
-            isa.dispatch(ToReals {
-                sums: &sums,
-                lanes: 16,
-                channels: 5,
-                relu: true,
-                out: &mut out,
-            });
-            assert_eq!(out, [0.0, 0.0, f32::INFINITY, 0.0, 0.0], "{isa}");
+            for (clamp, expected) in [
+                ([0.0, f32::INFINITY], [0.0, 0.0, f32::INFINITY, 0.0, 0.0]),
+                ([0.0, 6.0], [0.0, 0.0, 6.0, 0.0, 0.0]),
+                ([-1.0, 1.0], [-1.0, -1.0, 1.0, -1.0, -1.0]),
+            ] {
+                let mut out = [7.0; 5];
+                isa.dispatch(ToReals {
+                    sums: &sums,
+                    lanes: 16,
+                    channels: 5,
+                    clamp: Some(clamp),
+                    out: &mut out,
+                });
+                assert_eq!(out, expected, "{isa}");
+            }
         }
     }
 }

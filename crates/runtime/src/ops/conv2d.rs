@@ -152,10 +152,10 @@ impl Conv2d {
             };
             let channels = self.window.out_channels;
             match (&self.sums, place_of(&mut output, image, images)) {
-                (Sums::Reals { bias, relu }, Output::F32(mut out)) => {
+                (Sums::Reals { bias, clamp }, Output::F32(mut out)) => {
                     self.rows::<Floats>(isa, plane, bias, scratch, |sums| {
                         let to = sums::next(&mut out, sums.len() / self.lanes * channels);
-                        sums::reals(isa, sums, self.lanes, channels, *relu, to);
+                        sums::reals(isa, sums, self.lanes, channels, *clamp, to);
                     });
                 }
                 (Sums::Codes { bias, to: rule, .. }, Output::I8(mut out)) => {

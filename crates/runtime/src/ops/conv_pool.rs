@@ -200,7 +200,7 @@ impl ConvPool {
         match (&self.body, &self.sums) {
             (Body::Reals { weights, bias }, sums) => {
                 let finish = match sums {
-                    Sums::Reals { relu, .. } => Finish::Reals { relu: *relu, mask: &self.mask },
+                    Sums::Reals { clamp, .. } => Finish::Reals { clamp: *clamp, mask: &self.mask },
                     Sums::Codes { to, .. } => Finish::Codes {
                         bounds: centred_bounds(to.rule),
                         shift: shift(to.rule.zero_point),

@@ -112,10 +112,10 @@ impl DepthwiseConv2d {
                 }
             };
             match (&self.sums, place_of(&mut output, index, images)) {
-                (Sums::Reals { bias, relu }, Output::F32(mut out)) => {
+                (Sums::Reals { bias, clamp }, Output::F32(mut out)) => {
                     self.rows::<RealSums>(isa, plane, bias, scratch, |sums, channels| {
                         let to = sums::next(&mut out, sums.len() / self.lanes * channels);
-                        sums::reals(isa, sums, self.lanes, channels, *relu, to);
+                        sums::reals(isa, sums, self.lanes, channels, *clamp, to);
                     });
                 }
                 (Sums::Codes { bias, to: rule, .. }, Output::I8(mut out)) => {

@@ -129,10 +129,10 @@ impl FullyConnected {
             input.bytes()
         };
         match (&self.sums, output) {
-            (Sums::Reals { bias, relu }, Output::F32(out)) => {
+            (Sums::Reals { bias, clamp }, Output::F32(out)) => {
                 let sums = take::<f32>(&mut scratch, images * self.lanes);
                 self.product::<Floats>(isa, planes, bias, sums, images);
-                sums::reals(isa, sums, self.lanes, self.outputs, *relu, out);
+                sums::reals(isa, sums, self.lanes, self.outputs, *clamp, out);
             }
             (Sums::Codes { bias, to, .. }, Output::I8(out)) => {
                 let sums = take::<i32>(&mut scratch, images * self.lanes);

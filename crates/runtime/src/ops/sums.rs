@@ -32,9 +32,22 @@ impl Quantization {
     /// The rule for one channel.
     fn rule(self, weight_scale: f32, activation: Activation) -> Requantize {
         let QuantParams { scale, zero_point } = self.output;
-        let relu = activation == Activation::Relu;
-        Requantize::to_i8(self.input.scale, weight_scale, scale, zero_point, relu)
+        let bounds = code_bounds(activation, self.output);
+        Requantize::to_i8(self.input.scale, weight_scale, scale, zero_point, bounds)
     }
+}
+
+/// What an activation keeps reals within; `None` where it lets everything pass.
+pub(crate) fn real_bounds(activation: Activation) -> Option<[f32; 2]> {
+    match activation.bounds() {
+        (None, None) => None,
+        (lo, hi) => Some([lo.unwrap_or(f32::NEG_INFINITY), hi.unwrap_or(f32::INFINITY)]),
+    }
+}
+
+/// What an activation keeps int8 codes within.
+pub(crate) fn code_bounds(activation: Activation, params: QuantParams) -> [i32; 2] {
+    real_bounds(activation).map_or([-128, 127], |[lo, hi]| params.bounds_i8(lo, hi))
 }
 
 /// From integer sums to int8 codes: the tensor's rule, and a multiplier a channel.
@@ -60,7 +73,7 @@ impl Requantization {
 
 /// The arithmetic of an op: its bias, one a lane, and what its sums become.
 pub(crate) enum Sums {
-    Reals { bias: Vec<f32>, relu: bool },
+    Reals { bias: Vec<f32>, clamp: Option<[f32; 2]> },
     Codes { bias: Vec<i32>, zero_point: i32, to: Requantization },
 }
 
@@ -85,7 +98,7 @@ impl Sums {
     ) -> Result<Self, PackingError> {
         let Some(quantization) = quantization else {
             let bias = operand::bias_f32(op.bias, lanes)?;
-            return Ok(Sums::Reals { bias, relu: op.activation == Activation::Relu });
+            return Ok(Sums::Reals { bias, clamp: real_bounds(op.activation) });
         };
         let to = Requantization::new(op.weights, quantization, op.activation, channels);
         let bias = operand::bias_i32(op.bias, lanes)?;
@@ -145,10 +158,10 @@ pub(crate) fn reals(
     sums: &[f32],
     lanes: usize,
     channels: usize,
-    relu: bool,
+    clamp: Option<[f32; 2]>,
     out: &mut [f32],
 ) {
-    isa.dispatch(ToReals { sums, lanes, channels, relu, out });
+    isa.dispatch(ToReals { sums, lanes, channels, clamp, out });
 }
 
 /// Writes integer sums, `[positions][lanes]`, to an output of `channels` a position.

@@ -76,7 +76,12 @@ pub(crate) fn params(dtype: DataType, scale: f32, seed: u64) -> QuantParams {
 }
 
 pub(crate) fn activation(seed: u64) -> Activation {
-    if seed.is_multiple_of(2) { Activation::Relu } else { Activation::None }
+    match seed % 8 {
+        0 | 2 => Activation::Relu,
+        4 => Activation::Relu6,
+        6 => Activation::ReluN1To1,
+        _ => Activation::None,
+    }
 }
 
 pub(crate) fn padding(top: u32, bottom: u32, left: u32, right: u32) -> Padding {

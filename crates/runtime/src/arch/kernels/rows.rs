@@ -88,12 +88,12 @@ impl Kernel for ToCodes<'_> {
     }
 }
 
-/// f32 sums, `[positions][lanes]`, to reals, `[positions][channels]`, with ReLU if asked: it takes NaN to 0.
+/// f32 sums, `[positions][lanes]`, to reals, `[positions][channels]`, clamped if asked: that takes NaN to the lower bound.
 pub(crate) struct ToReals<'a> {
     pub(crate) sums: &'a [f32],
     pub(crate) lanes: usize,
     pub(crate) channels: usize,
-    pub(crate) relu: bool,
+    pub(crate) clamp: Option<[f32; 2]>,
     pub(crate) out: &'a mut [f32],
 }
 
@@ -107,10 +107,15 @@ impl Kernel for ToReals<'_> {
         assert!(self.lanes >= self.channels.next_multiple_of(vector), "lanes");
         assert!(self.sums.len() >= self.out.len() / self.channels * self.lanes, "sums");
         let sums = self.sums.as_ptr();
+        let clamp = self.clamp.map(|bounds| bounds.map(|bound| reals.splat_real(bound)));
         // SAFETY: whole vectors of sums, as asserted.
         let write = |position: usize, channel: usize, to: *mut f32| unsafe {
             let y = reals.operand(sums.add(position * self.lanes + channel).cast());
-            reals.store(if self.relu { reals.max(y, reals.zero()) } else { y }, to);
+            let y = match clamp {
+                Some([lo, hi]) => reals.min(reals.max(y, lo), hi),
+                None => y,
+            };
+            reals.store(y, to);
         };
         vectors(vector, self.channels, self.out, write);
     }

@@ -161,8 +161,8 @@ pub(crate) struct ConvPool<'a> {
 /// What a pooled sum becomes.
 #[derive(Clone, Copy)]
 pub(crate) enum Finish<'a> {
-    /// f32. The mask has all bits of a lane that holds a position and none of one that does not.
-    Reals { relu: bool, mask: &'a [f32] },
+    /// f32, clamped if asked. The mask has all bits of a lane that holds a position and none of one that does not.
+    Reals { clamp: Option<[f32; 2]>, mask: &'a [f32] },
     /// Codes as the set lays them out: bounds of the centred code, what is added to it, a multiplier a channel.
     Codes { bounds: (f32, f32), shift: i32, multipliers: &'a [f32] },
 }
@@ -293,8 +293,13 @@ impl Job<'_> {
             let y = reals.add(sums, bias);
             let to = self.out.add(channel * self.pitch + first * self.bytes);
             match self.finish {
-                Finish::Reals { relu, mask } => {
-                    let y = if relu { reals.max(y, reals.zero()) } else { y };
+                Finish::Reals { clamp, mask } => {
+                    let y = match clamp {
+                        Some([lo, hi]) => {
+                            reals.min(reals.max(y, reals.splat_real(lo)), reals.splat_real(hi))
+                        }
+                        None => y,
+                    };
                     let mask = reals.operand(mask.as_ptr().add(first).cast());
                     reals.store(reals.and(y, mask), to.cast());
                 }

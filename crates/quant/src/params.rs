@@ -77,6 +77,18 @@ impl QuantParams {
         })
     }
 
+    /// As [`bounds_i8`](Self::bounds_i8), for an activation that is a node of its own and for codes of `min` to `max`:
+    /// `round(bound / scale) + zero_point`, ties away from zero, as LiteRT does there.
+    #[must_use]
+    pub fn bounds_alone(self, lo: f32, hi: f32, min: i32, max: i32) -> [i32; 2] {
+        [lo, hi].map(|bound| {
+            // In f64 the halves are added exactly, and a cast truncates.
+            let steps = f64::from(clamp(bound / self.scale, -512.0, 512.0));
+            let steps = if steps < 0.0 { steps - 0.5 } else { steps + 0.5 } as i32;
+            (steps + self.zero_point).clamp(min, max)
+        })
+    }
+
     /// Whether the scale is finite and positive and the zero point lies in `[min, max]`.
     #[must_use]
     pub fn is_valid(self, min: i32, max: i32) -> bool {
@@ -171,6 +183,16 @@ mod tests {
         let fine = QuantParams { scale: 1.0 / 64.0, zero_point: 127 };
         assert_eq!(fine.bounds_i8(0.0, 6.0), [127, 127]);
         assert_eq!(QuantParams { scale: 4.0, zero_point: 0 }.bounds_i8(0.0, 6.0), [0, 2]);
+    }
+
+    #[test]
+    fn activations_of_their_own_round_ties_away_from_zero() {
+        let coarse = QuantParams { scale: 4.0, zero_point: 3 };
+        assert_eq!(coarse.bounds_alone(0.0, 6.0, -128, 127), [3, 5]);
+        assert_eq!(coarse.bounds_i8(0.0, 6.0), [3, 4]);
+        let pair = QuantParams { scale: 2.0, zero_point: 200 };
+        assert_eq!(pair.bounds_alone(-1.0, 1.0, 0, 255), [199, 201]);
+        assert_eq!(pair.bounds_alone(0.0, f32::INFINITY, 0, 255), [200, 255]);
     }
 
     #[test]

@@ -94,14 +94,14 @@ fn dilation(theirs: Option<flatc::Window<'_>>) -> [u32; 2] {
 fn compare_op(step: &Step<'_>, theirs: flatc::Node<'_>, what: &str) {
     let stated = theirs.window();
     let pads = |p: penjing_format::Padding| [p.top, p.bottom, p.left, p.right];
-    let (code, activation) = match step.op {
+    let code = match step.op {
         Op::Conv2d(ours) => {
             let (size, stride) = window(stated, false);
             let taps = ours.weights.shape.as_4d().expect("a kernel");
             assert_eq!(([taps[1], taps[2]], ours.stride), (size, stride), "{what}");
             assert_eq!(pads(ours.padding), padding(stated), "{what}");
             assert_eq!(ours.dilation, dilation(stated), "{what}");
-            (flatc::Op::Conv2d, ours.activation.code())
+            flatc::Op::Conv2d
         }
         Op::DepthwiseConv2d(ours) => {
             let (size, stride) = window(stated, false);
@@ -109,28 +109,63 @@ fn compare_op(step: &Step<'_>, theirs: flatc::Node<'_>, what: &str) {
             assert_eq!(([taps[1], taps[2]], ours.stride), (size, stride), "{what}");
             assert_eq!(pads(ours.padding), padding(stated), "{what}");
             assert_eq!(ours.dilation, dilation(stated), "{what}");
-            (flatc::Op::DepthwiseConv2d, ours.activation.code())
+            flatc::Op::DepthwiseConv2d
         }
         Op::MaxPool2d(ours) => {
             assert_eq!((ours.window, ours.stride), window(stated, true), "{what}");
             assert_eq!(pads(ours.padding), padding(stated), "{what}");
-            (flatc::Op::MaxPool2d, 0)
+            flatc::Op::MaxPool2d
         }
         Op::Reshape(ours) => {
             let dims: Vec<i32> = theirs.target().map_or(vec![-1], |target| target.iter().collect());
             assert_eq!(ours.target.dims(), [&[1], &dims[..]].concat(), "{what}");
-            (flatc::Op::Reshape, 0)
+            flatc::Op::Reshape
         }
-        Op::FullyConnected(ours) => (flatc::Op::FullyConnected, ours.activation.code()),
-        Op::Quantize => (flatc::Op::Quantize, 0),
-        Op::Dequantize => (flatc::Op::Dequantize, 0),
+        Op::FullyConnected(_) => flatc::Op::FullyConnected,
+        Op::Quantize => flatc::Op::Quantize,
+        Op::Dequantize => flatc::Op::Dequantize,
+        Op::AveragePool2d(ours) => {
+            assert_eq!((ours.window, ours.stride), window(stated, true), "{what}");
+            assert_eq!(pads(ours.padding), padding(stated), "{what}");
+            flatc::Op::AveragePool2d
+        }
+        Op::Mean => flatc::Op::Mean,
+        Op::Add(ours) => {
+            compare_zero_point(ours, theirs, what);
+            flatc::Op::Add
+        }
+        Op::Mul(ours) => {
+            compare_zero_point(ours, theirs, what);
+            flatc::Op::Mul
+        }
+        Op::Pad(ours) => {
+            let pads: Vec<u32> = ours.pads.pairs().iter().flatten().copied().collect();
+            let target = theirs.target().expect("checked to be there");
+            assert_eq!(pads, target.iter().map(i32::unsigned_abs).collect::<Vec<_>>(), "{what}");
+            flatc::Op::Pad
+        }
+        Op::Concat(ours) => {
+            let last = step.input.ty.shape.rank() as i32 - 2;
+            let target = theirs.target().map_or(last, |target| target.get(0));
+            assert_eq!(ours.axis, target.unsigned_abs() + 1, "{what}");
+            flatc::Op::Concat
+        }
+        Op::Relu(_) => flatc::Op::Relu,
+        Op::Softmax => flatc::Op::Softmax,
+        Op::Logistic => flatc::Op::Logistic,
+        Op::Tanh => flatc::Op::Tanh,
     };
+    let activation = step.op.activation().code();
     assert_eq!((theirs.op(), theirs.activation().0), (code, activation), "{what}");
     let constants = step.op.constants();
     assert_eq!(constants.is_some(), theirs.weights().is_some(), "{what}");
     let Some((weights, bias)) = constants else { return };
     let axis = step.op.channel_axis().expect("beside weights");
-    compare_weights(&weights, theirs.weights().expect("compared"), axis, what);
+    // A constant operand states its elements; its rows are those of channels.
+    let operand = matches!(step.op, Op::Add(_) | Op::Mul(_));
+    let channels = if operand { elements(weights.shape) } else { axis.channels(weights.shape) };
+    let columns = axis.row_len(weights.shape).expect("checked");
+    compare_weights(&weights, theirs.weights().expect("compared"), (channels, columns), what);
     assert_eq!(bias.is_some(), theirs.bias().is_some(), "{what}");
     if let (Some(ours), Some(theirs)) = (bias, theirs.bias()) {
         compare_bias(&ours, theirs.bytes(), &weights, axis, what);
@@ -149,22 +184,32 @@ fn nonzero(constant: &Constant<'_>) -> Vec<(usize, f32)> {
     }
 }
 
-fn compare_weights(ours: &Constant<'_>, theirs: flatc::Weights<'_>, axis: ChannelAxis, what: &str) {
+fn elements(shape: penjing_format::Shape) -> Option<u32> {
+    shape.elements().and_then(|elements| elements.try_into().ok())
+}
+
+fn compare_zero_point(ours: penjing_format::Binary<'_>, theirs: flatc::Node<'_>, what: &str) {
+    let stated = theirs.weights().map_or(0, |operand| operand.zero_point());
+    assert_eq!(ours.operand_zero_point, i32::from(stated), "{what}");
+    assert_eq!(ours.operand.is_some(), theirs.weights().is_some(), "{what}");
+}
+
+fn compare_weights(
+    ours: &Constant<'_>,
+    theirs: flatc::Weights<'_>,
+    (channels, columns): (Option<u32>, usize),
+    what: &str,
+) {
     let scales: Vec<f32> = theirs.scale().map_or(vec![], |scale| scale.iter().collect());
     assert_eq!(ours.dtype == DataType::F32, scales.is_empty(), "{what}");
     let read: Vec<f32> = (0..ours.scales.len()).map(|i| ours.scales.get(i)).collect();
     assert_eq!(read, scales, "{what}: scales");
-    assert_eq!(axis.channels(ours.shape), Some(theirs.out_channels()), "{what}");
+    assert_eq!(channels, Some(theirs.out_channels()), "{what}");
     let names = ["dense", "bitmap", "groups", "gaps", "n-of-m", "blocks", "columns"];
     assert_eq!(ours.packed.layout().name(), names[usize::from(theirs.packing().0)], "{what}");
     let values = theirs.values().map_or(&[][..], |values| values.bytes());
     assert_eq!(ours.packed.values().bytes(), values, "{what}");
     let elements = ours.packed.elements();
-    let channels = theirs.out_channels() as usize;
-    let columns = match axis {
-        ChannelAxis::First => elements / channels,
-        ChannelAxis::Last => channels,
-    };
     assert_eq!(nonzero(ours), decode::nonzero(theirs, elements, columns), "{what}");
 }
 

@@ -125,7 +125,7 @@ fn fields_without_a_use_are_named() {
 fn codes_that_are_none_are_named() {
     // Whatever else the node has: a later version's op may have any of it.
     refused!(|raw| raw.op = 99, Error::UnknownCode { found: 99, .. }, "node 0 (node), op");
-    refused!(|raw| raw.plain(8), Error::UnknownCode { found: 8, .. }, "node 0 (node), op");
+    refused!(|raw| raw.plain(18), Error::UnknownCode { found: 18, .. }, "node 0 (node), op");
     for packing in [8, 9, 255] {
         refused!(
             |raw| raw.weights().packing = packing,
@@ -138,7 +138,7 @@ fn codes_that_are_none_are_named() {
         refused!(|raw| raw.input_dtype = dtype, Error::UnknownCode { .. }, "input 0, dtype");
         refused!(|raw| raw.value.0 = dtype, Error::UnknownCode { .. }, "node 0 (fully_connected)");
     }
-    refused!(|raw| raw.activation = 2, Error::UnknownCode { found: 2, .. }, "activation");
+    refused!(|raw| raw.activation = 4, Error::UnknownCode { found: 4, .. }, "activation");
 }
 
 #[test]
@@ -163,9 +163,12 @@ fn types_that_do_not_go_together_are_named() {
         "node 0 (dequantize), dtype: expected f32, found i8"
     );
     refused!(
-        |raw| raw.plain(raw::QUANTIZE),
+        |raw| {
+            raw.plain(raw::QUANTIZE);
+            raw.value.0 = raw::F32;
+        },
         Error::ElementType { .. },
-        "node 0 (quantize), inputs"
+        "node 0 (quantize), dtype: expected i8 or u8, found f32"
     );
     // Its shape makes it whole, and without a scale it is f32.
     refused!(

@@ -285,6 +285,16 @@ mod tests {
     }
 
     #[test]
+    fn means_are_over_height_and_width() {
+        assert_eq!(mean([7, 4, 6, 3].into()), Ok([7, 3].into()));
+        assert!(matches!(mean([7, 4, 3].into()), Err(ShapeError::Rank { .. })));
+        assert_eq!(mean([7, 0, 6, 3].into()), Err(ShapeError::Zero { of: "input" }));
+        assert!(average_pool2d([1, 4, 4, 3].into(), [2, 2], [2, 2], padding(2)).is_err());
+        assert_eq!(softmax([7, 3].into()), Ok([7, 3].into()));
+        assert!(softmax([7].into()).is_err(), "the batch is no axis");
+    }
+
+    #[test]
     fn reshape_infers_one_dimension_and_keeps_the_batch() {
         let input = Shape::from([7, 4, 6]);
         let to = |dims: &[i32]| {

@@ -98,3 +98,81 @@ pub fn pad(input: Shape, pads: Pads) -> Result<Shape, ShapeError> {
     let dims = core::iter::once(*batch).chain(dims.into_iter().take(sample.len()));
     checked(Shape::from_dims(dims).ok_or(error)?)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_constant_is_one_a_channels_or_a_samples_elements() {
+        let input = Shape::from([7, 4, 6, 3]);
+        assert_eq!(operand(input, 1), Ok([1].into()));
+        assert_eq!(operand(input, 3), Ok([3].into()));
+        assert_eq!(operand(input, 72), Ok([1, 4, 6, 3].into()));
+        for found in [0, 2, 4, 6, 24, 504] {
+            assert_eq!(operand(input, found), Err(ShapeError::Operand { input, found }));
+        }
+        // Of a vector both are one; of a single element all three.
+        assert_eq!(operand([7, 5].into(), 5), Ok([5].into()));
+        assert_eq!(operand([7, 1, 1].into(), 1), Ok([1].into()));
+        assert_eq!(operand([7].into(), 1), Ok([1].into()));
+        assert!(matches!(operand(Shape::default(), 1), Err(ShapeError::NoAxis { .. })));
+    }
+
+    #[test]
+    fn dimensions_of_1_are_stretched_on_either_side() {
+        let image = Shape::from([7, 4, 6, 3]);
+        for (second, expected) in [
+            ([7, 4, 6, 3], Some([7, 4, 6, 3])),
+            ([7, 1, 1, 3], Some([7, 4, 6, 3])),
+            ([7, 4, 6, 1], Some([7, 4, 6, 3])),
+            ([7, 2, 6, 3], None),
+            // A batch is no dimension to stretch.
+            ([1, 4, 6, 3], None),
+        ] {
+            let second = Shape::from(second);
+            let expected = expected.map(Shape::from);
+            assert_eq!(add_mul(image, second).ok(), expected);
+            assert_eq!(add_mul(second, image).ok(), expected);
+        }
+        assert_eq!(add_mul([7, 4, 1].into(), [7, 1, 5].into()), Ok([7, 4, 5].into()));
+        assert!(add_mul(image, [7, 3].into()).is_err());
+        let (tall, wide) = ([1, 65_536, 1].into(), [1, 1, 65_536].into());
+        assert_eq!(add_mul(tall, wide), Err(ShapeError::Overflow));
+    }
+
+    #[test]
+    fn values_lie_side_by_side_along_one_axis() {
+        let of = |dims: [u32; 3]| Shape::from(dims);
+        let three = [of([7, 2, 3]), of([7, 2, 1]), of([7, 2, 5])];
+        assert_eq!(concat(2, three), Ok(of([7, 2, 9])));
+        assert_eq!(concat(1, [three[0], of([7, 4, 3])]), Ok(of([7, 6, 3])));
+        assert_eq!(concat(1, [three[0]]), Ok(three[0]));
+        assert!(matches!(concat(1, three), Err(ShapeError::Concat { .. })));
+        let fewer = Shape::from([7, 2]);
+        assert!(matches!(concat(2, [three[0], fewer]), Err(ShapeError::Concat { .. })));
+        assert!(matches!(concat(2, [fewer, three[0]]), Err(ShapeError::Axis { .. })));
+        for axis in [0, 3, u32::MAX] {
+            assert!(matches!(concat(axis, three), Err(ShapeError::Axis { .. })));
+        }
+        assert_eq!(concat(1, []), Err(ShapeError::Zero { of: "inputs" }));
+        let half = Shape::from([1, 1 << 31]);
+        assert_eq!(concat(1, [half, half]), Err(ShapeError::Overflow));
+    }
+
+    #[test]
+    fn padding_grows_every_dimension_but_the_batch() {
+        let pads = |pairs: &[[u32; 2]]| Pads::from_pairs(pairs.iter().copied()).expect("few");
+        let input = Shape::from([7, 4, 6, 3]);
+        assert_eq!(pad(input, pads(&[[1, 2], [0, 0], [0, 5]])), Ok([7, 7, 6, 8].into()));
+        for found in [0, 2, 4, 5] {
+            let error = ShapeError::Pads { input, found };
+            assert_eq!(pad(input, pads(&[[0; 2]; 5][..found])), Err(error));
+        }
+        let most = u32::MAX;
+        assert_eq!(pad([1, 1].into(), pads(&[[most, 0]])), Err(ShapeError::Overflow));
+        assert_eq!(pad([1, 1].into(), pads(&[[most, most]])), Err(ShapeError::Overflow));
+        assert_eq!(pad([1, 2, 2].into(), pads(&[[1 << 30; 2]; 2])), Err(ShapeError::Overflow));
+        assert_eq!(Pads::from_pairs([[0; 2]; 6]), None);
+    }
+}

@@ -3,6 +3,10 @@
 
 pub(crate) mod decode;
 pub(crate) mod file;
+pub(crate) mod grow;
+mod grow_joined;
+pub(crate) mod joined;
+pub(crate) mod nodes;
 pub(crate) mod raise;
 pub(crate) mod raw;
 
@@ -258,13 +262,18 @@ pub(crate) fn small_sparse_f32() -> Model {
 }
 
 /// The small models, which between them have every op, every type and every packing.
-pub(crate) fn small_models() -> [(Model, &'static str); 5] {
+pub(crate) fn small_models() -> [(Model, &'static str); 10] {
     [
         (small_int8(), "int8"),
         (small_f32(), "f32"),
         (small_depthwise(), "depthwise"),
         (small_few_levels(), "few levels"),
         (small_sparse_f32(), "sparse f32"),
+        (joined::joined_int8(), "joined int8"),
+        (joined::joined_f32(), "joined f32"),
+        (joined::operand_int8(100), "operand int8"),
+        (joined::operand_int8(3), "operand of few levels"),
+        (joined::operand_f32(), "operand f32"),
     ]
 }
 

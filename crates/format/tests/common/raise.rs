@@ -1,8 +1,8 @@
 //! From a reader's view back to the writer's structs, so that a test can compare them. Not a test itself.
 
 use penjing_format::write::{
-    Constant, ConstantData, Conv2d, DepthwiseConv2d, FullyConnected, Model, Node, Normalization,
-    Op, Value,
+    Binary, Constant, ConstantData, Conv2d, DepthwiseConv2d, FullyConnected, Model, Node,
+    Normalization, Op, Value,
 };
 use penjing_format::{DataType, ModelView, read};
 
@@ -59,6 +59,24 @@ fn raise_op(op: read::Op<'_>) -> Op {
         read::Op::Reshape(op) => Op::Reshape(op),
         read::Op::Quantize => Op::Quantize,
         read::Op::Dequantize => Op::Dequantize,
+        read::Op::AveragePool2d(op) => Op::AveragePool2d(op),
+        read::Op::Mean => Op::Mean,
+        read::Op::Add(op) => Op::Add(raise_binary(op)),
+        read::Op::Mul(op) => Op::Mul(raise_binary(op)),
+        read::Op::Pad(op) => Op::Pad(op),
+        read::Op::Concat(op) => Op::Concat(op),
+        read::Op::Relu(activation) => Op::Relu(activation),
+        read::Op::Softmax => Op::Softmax,
+        read::Op::Logistic => Op::Logistic,
+        read::Op::Tanh => Op::Tanh,
+    }
+}
+
+fn raise_binary(op: read::Binary<'_>) -> Binary {
+    Binary {
+        operand: op.operand.map(raise_constant),
+        operand_zero_point: op.operand_zero_point,
+        activation: op.activation,
     }
 }
 

@@ -15,6 +15,16 @@ pub(crate) const RESHAPE: u8 = 4;
 pub(crate) const QUANTIZE: u8 = 5;
 pub(crate) const DEQUANTIZE: u8 = 6;
 pub(crate) const DEPTHWISE_CONV_2D: u8 = 7;
+pub(crate) const AVERAGE_POOL_2D: u8 = 8;
+pub(crate) const MEAN: u8 = 9;
+pub(crate) const ADD: u8 = 10;
+pub(crate) const MUL: u8 = 11;
+pub(crate) const PAD: u8 = 12;
+pub(crate) const CONCAT: u8 = 13;
+pub(crate) const RELU: u8 = 14;
+pub(crate) const SOFTMAX: u8 = 15;
+pub(crate) const LOGISTIC: u8 = 16;
+pub(crate) const TANH: u8 = 17;
 
 pub(crate) const DENSE: u8 = 0;
 pub(crate) const BITMAP: u8 = 1;
@@ -39,6 +49,8 @@ pub(crate) struct Raw {
     /// A window of this size, down and across, with this dilation down; 0, 0 and 1 are the usual ones.
     pub(crate) window: Option<[u16; 3]>,
     pub(crate) target: Option<Vec<i32>>,
+    /// Values that the node reads.
+    pub(crate) inputs: Option<Vec<u16>>,
     /// Type, scale and zero point of its value.
     pub(crate) value: (u8, f32, i16),
     pub(crate) shape: Option<Vec<u32>>,
@@ -62,6 +74,7 @@ pub(crate) struct RawWeights {
     pub(crate) no_zero: bool,
     pub(crate) period: u16,
     pub(crate) stored: u32,
+    pub(crate) zero_point: i16,
 }
 
 impl Default for RawWeights {
@@ -79,6 +92,7 @@ impl Default for RawWeights {
             no_zero: false,
             period: 0,
             stored: 0,
+            zero_point: 0,
         }
     }
 }
@@ -95,6 +109,7 @@ impl Default for Raw {
             bias: None,
             window: None,
             target: None,
+            inputs: None,
             value: (I8, 0.25, -1),
             shape: None,
             nodes: 1,
@@ -120,6 +135,7 @@ impl RawWeights {
             no_zero: self.no_zero,
             period: self.period,
             stored: self.stored,
+            zero_point: self.zero_point,
         };
         WIPOffset::new(flatc::Weights::create(fbb, &args).value())
     }
@@ -155,6 +171,7 @@ impl Raw {
             dtype: flatc::DataType(dtype),
             shape: self.shape.as_ref().map(|shape| fbb.create_vector(shape)),
             target: self.target.as_ref().map(|target| fbb.create_vector(target)),
+            inputs: self.inputs.as_ref().map(|inputs| fbb.create_vector(inputs)),
             ..flatc::NodeArgs::default()
         };
         WIPOffset::new(flatc::Node::create(fbb, &args).value())

@@ -107,6 +107,7 @@ pub(crate) fn run(args: &BenchArgs) -> Result<()> {
             Some(Model::open(&args.model).with_context(|| args.model.display().to_string())?)
         }
         Kind::Checkpoint => None,
+        Kind::Tflite | Kind::Onnx => return Err(model_file::convert_first(&args.model)),
     };
     let view = model.as_ref().map(Model::view);
     let source = Source::open(args.data.as_deref(), view.as_ref(), &sample_dims(model.as_ref()))?;

@@ -14,6 +14,7 @@ use penjing_convert::side::{self, Runner, Side};
 use penjing_runtime::Model;
 use serde::Serialize;
 
+use crate::foreign;
 use crate::model_file::{self, Kind};
 use crate::samples::Source;
 
@@ -27,10 +28,10 @@ const NOISE: usize = 256;
 #[derive(clap::Args)]
 #[command(after_help = "Example:\n  penjing compare qat.safetensors qat.pnj --data data")]
 pub(crate) struct CompareArgs {
-    /// Model (.pnj) or checkpoint (.safetensors)
+    /// Model (.pnj, .tflite, .onnx) or checkpoint (.safetensors)
     #[arg(value_name = "A")]
     a: PathBuf,
-    /// Model (.pnj) or checkpoint (.safetensors)
+    /// Model (.pnj, .tflite, .onnx) or checkpoint (.safetensors)
     #[arg(value_name = "B")]
     b: PathBuf,
     /// Folder of IDX files, or safetensors file with the models' inputs [default: data, if it is there and its images fit
@@ -105,6 +106,7 @@ fn open(path: &Path) -> Result<Side> {
     let side = match model_file::kind(path)? {
         Kind::Model => Side::of_model(Model::open(path)?),
         Kind::Checkpoint => Side::of_checkpoint(&Checkpoint::load(path)?),
+        kind @ (Kind::Tflite | Kind::Onnx) => Side::of_model(foreign::model(path, kind)?),
     };
     side.with_context(|| path.display().to_string())
 }

@@ -1,32 +1,39 @@
-//! `penjing convert`: a checkpoint to a model file, checked on real images before it is written.
+//! `penjing convert`: a checkpoint to a model file, checked on real images before it is written; or another tool's model.
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, anyhow, ensure};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 use clap::ValueEnum;
 use penjing_checkpoint::{Checkpoint, write_atomically};
-use penjing_convert::{InputDtype, Options, PackingChoice, TargetDtype, check, lower_checkpoint};
+use penjing_convert::check::{self, Agreement};
+use penjing_convert::{
+    InputDtype, Lowered, Options, PackingChoice, TargetDtype, lower_checkpoint, lower_import,
+};
 use penjing_dataset::{Which, open_split};
-use penjing_runtime::Model;
+use penjing_runtime::{Model, Session, SessionOptions};
 
-/// Lower a checkpoint to one model file and check it on real images
+use crate::foreign;
+use crate::model_file::{self, Kind};
+
+/// Make a model file of a checkpoint, checked on real images, or of a TFLite or ONNX model
 #[derive(clap::Args)]
 #[command(
-    after_help = "Example:\n  penjing convert pruned_qat.safetensors -o pruned_qat.pnj --data data"
+    after_help = "Examples:\n  penjing convert pruned_qat.safetensors -o pruned_qat.pnj --data data\n  penjing convert kws.tflite -o kws.pnj"
 )]
 pub(crate) struct ConvertArgs {
-    /// Checkpoint that `penjing train` wrote
-    #[arg(value_name = "CKPT")]
-    checkpoint: PathBuf,
+    /// Checkpoint that `penjing train` wrote, TFLite model (.tflite) or ONNX model (.onnx)
+    #[arg(value_name = "CKPT|TFLITE|ONNX")]
+    source: PathBuf,
     /// Model file to write
     #[arg(short, long, value_name = "MODEL.pnj")]
     output: PathBuf,
-    /// What the layers compute in; auto: int8 after `train qat`, f32 otherwise
+    /// What the layers compute in; auto: int8 after `train qat`, f32 otherwise; what an imported model computed in
     #[arg(long, value_enum, default_value = "auto")]
     dtype: Dtype,
-    /// What the model takes: pixels (u8), pixel - 128 (i8) or pixel / 255 (f32)
-    #[arg(long, value_enum, default_value = "u8")]
-    input: Input,
+    /// What the model takes: pixels (u8), pixel - 128 (i8) or pixel / 255 (f32) [default: u8 of a checkpoint; of an imported
+    /// model what it took, which of integers may become u8 or i8 of the same grid, shifted, or f32]
+    #[arg(long, value_enum)]
+    input: Option<Input>,
     /// How weights are packed; auto: each tensor the smallest way that runs where it lies; smallest: entropy-coded
     /// too, to be decoded when the file is opened
     #[arg(long, value_enum, default_value = "auto")]
@@ -40,10 +47,10 @@ pub(crate) struct ConvertArgs {
     /// Text file with one class name a line, to put into the model
     #[arg(long, value_name = "FILE")]
     labels: Option<PathBuf>,
-    /// Folder of IDX files to check the model on
+    /// Folder of IDX files to check a checkpoint's model on
     #[arg(long, value_name = "DIR", default_value = "data")]
     data: PathBuf,
-    /// Test images to check the model on
+    /// Test images to check a checkpoint's model on
     #[arg(long, value_name = "N", default_value_t = 2000)]
     check_images: usize,
     /// Write the model without running it
@@ -101,22 +108,24 @@ pub(crate) fn run(args: &ConvertArgs) -> Result<()> {
         args.check_images > 0,
         "--check-images: expected at least 1, found 0 (--no-check skips)"
     );
-    let checkpoint = Checkpoint::load(&args.checkpoint)?;
-    let lowered = lower_checkpoint(&checkpoint, &options(args)?)
-        .with_context(|| args.checkpoint.display().to_string())?;
-    let agreement = if args.no_check {
-        None
-    } else {
-        let split = open_split(&args.data, Which::Test)
-            .context("images to check the model on (--data DIR; --no-check skips)")?;
-        Some(check::verify(&lowered, &split, args.check_images)?)
+    let name = || args.source.display().to_string();
+    let (lowered, agreement) = match model_file::kind(&args.source)? {
+        Kind::Checkpoint => {
+            let checkpoint = Checkpoint::load(&args.source)?;
+            let lowered = lower_checkpoint(&checkpoint, &options(args)?).with_context(name)?;
+            let agreement = check(args, &lowered)?;
+            (lowered, agreement)
+        }
+        kind @ (Kind::Tflite | Kind::Onnx) => {
+            let graph = foreign::read(&args.source, kind)?;
+            (lower_import(graph, &options(args)?).with_context(name)?, None)
+        }
+        Kind::Model => bail!(
+            "{}: expected a checkpoint, a TFLite model or an ONNX model, found a model of Penjing's",
+            args.source.display()
+        ),
     };
-    write_atomically(&args.output, &lowered.bytes)
-        .with_context(|| args.output.display().to_string())?;
-    // what lies on the disk is what a user will open: see that it opens
-    Model::open(&args.output).with_context(|| args.output.display().to_string())?;
-    let kind = if lowered.integers { "int8" } else { "f32" };
-    println!("{}: {kind}, {} bytes", args.output.display(), lowered.bytes.len());
+    write_model(&args.output, &lowered)?;
     if let Some(agreement) = agreement {
         println!("{agreement}");
         if agreement.integers && agreement.max_difference > 1.0 {
@@ -128,6 +137,31 @@ pub(crate) fn run(args: &ConvertArgs) -> Result<()> {
     Ok(())
 }
 
+/// Holds a checkpoint's model against its network, unless told not to.
+fn check(args: &ConvertArgs, lowered: &Lowered) -> Result<Option<Agreement>> {
+    if args.no_check {
+        return Ok(None);
+    }
+    let split = open_split(&args.data, Which::Test)
+        .context("images to check the model on (--data DIR; --no-check skips)")?;
+    Ok(Some(check::verify(lowered, &split, args.check_images)?))
+}
+
+/// Writes a model and tells what it takes.
+pub(crate) fn write_model(path: &Path, lowered: &Lowered) -> Result<()> {
+    let name = || path.display().to_string();
+    // before anything is written: what no session can run is no model
+    let model = Model::from_bytes(lowered.bytes.clone()).with_context(name)?;
+    let session = Session::new(&model, SessionOptions::default()).with_context(name)?;
+    write_atomically(path, &lowered.bytes).with_context(name)?;
+    // what lies on the disk is what a user will open: see that it opens
+    Model::open(path).with_context(name)?;
+    let kind = if lowered.integers { "int8" } else { "f32" };
+    let (bytes, arena) = (lowered.bytes.len(), session.arena_bytes());
+    println!("{}: {kind}, {bytes} bytes, arena {arena} bytes", path.display());
+    Ok(())
+}
+
 fn options(args: &ConvertArgs) -> Result<Options> {
     Ok(Options {
         dtype: match args.dtype {
@@ -135,11 +169,11 @@ fn options(args: &ConvertArgs) -> Result<Options> {
             Dtype::Int8 => TargetDtype::Int8,
             Dtype::F32 => TargetDtype::F32,
         },
-        input: match args.input {
+        input: args.input.map(|input| match input {
             Input::U8 => InputDtype::U8,
             Input::I8 => InputDtype::I8,
             Input::F32 => InputDtype::F32,
-        },
+        }),
         packing: args.packing.into(),
         layer_packing: args
             .layer_packing

@@ -8,6 +8,7 @@ mod bench;
 mod compare;
 mod convert;
 mod eval;
+mod foreign;
 mod inspect;
 mod layers;
 mod model_file;
@@ -37,7 +38,7 @@ enum Command {
     /// Train a network, prune it, or fine-tune it quantization-aware
     #[cfg(feature = "train")]
     Train(train::TrainArgs),
-    /// Lower a checkpoint to one model file and check it on real images
+    /// Make a model file of a checkpoint, or of a TFLite or ONNX model
     Convert(convert::ConvertArgs),
     /// Show what a model file or checkpoint holds
     Inspect(inspect::InspectArgs),

@@ -1,4 +1,4 @@
-//! Tells a model file from a checkpoint, by content and not by name. It parses neither.
+//! Tells models, checkpoints and other tools' models apart, by content as far as that goes. It parses none.
 
 use std::fs::File;
 use std::io::Read;
@@ -13,9 +13,14 @@ pub(crate) enum Kind {
     Model,
     /// A safetensors checkpoint.
     Checkpoint,
+    /// A TFLite model.
+    Tflite,
+    /// An ONNX model.
+    Onnx,
 }
 
-/// Looks at the first bytes: a model has its identifier at byte 4, safetensors has `{` at byte 8.
+/// Looks at the first bytes: a model has its identifier at byte 4, TFLite's too, safetensors has `{` at byte 8. ONNX's models
+/// have none; they are known by the end of their name and a first field that is theirs.
 pub(crate) fn kind(path: &Path) -> Result<Kind> {
     let mut head = Vec::new();
     File::open(path)
@@ -23,14 +28,26 @@ pub(crate) fn kind(path: &Path) -> Result<Kind> {
         .with_context(|| path.display().to_string())?;
     if head.get(4..8) == Some(&penjing_format::IDENTIFIER) {
         Ok(Kind::Model)
+    } else if head.get(4..8) == Some(b"TFL3") {
+        Ok(Kind::Tflite)
     } else if head.get(8) == Some(&b'{') {
         Ok(Kind::Checkpoint)
+    } else if path.extension().is_some_and(|end| end.eq_ignore_ascii_case("onnx")) {
+        Ok(Kind::Onnx)
     } else {
         bail!(
-            "{}: expected a model (identifier PNJ1 at byte 4) or a checkpoint (safetensors), found neither",
+            "{}: expected a model (identifier PNJ1 at byte 4), a checkpoint (safetensors), a TFLite model (identifier TFL3 at byte 4) or an ONNX model (NAME.onnx), found none of them",
             path.display()
         )
     }
+}
+
+/// What another tool's model must become before a command that runs models takes it.
+pub(crate) fn convert_first(path: &Path) -> anyhow::Error {
+    anyhow::anyhow!(
+        "{}: expected a model or a checkpoint, found another tool's model; `penjing convert` makes a model of it",
+        path.display()
+    )
 }
 
 /// The file's name without its folders.

@@ -13,7 +13,7 @@ use penjing_convert::samples::Samples;
 use penjing_convert::samples::same_image;
 use penjing_runtime::{Input, Model, Output, Profile, Session, SessionOptions};
 
-use crate::model_file::{Kind, kind};
+use crate::model_file::{Kind, convert_first, kind};
 
 /// A model or checkpoint, with samples in the types that it takes.
 pub(crate) struct Predictor {
@@ -69,6 +69,7 @@ impl Predictor {
         let this = match kind(path)? {
             Kind::Model => Self::open_model(path, samples, batch, threads)?,
             Kind::Checkpoint => Self::open_checkpoint(path, samples, batch, threads)?,
+            Kind::Tflite | Kind::Onnx => return Err(convert_first(path)),
         };
         if let Some(split) = samples.split() {
             split.check_labels(this.classes)?;

@@ -1,13 +1,14 @@
 //! From a lowered graph to the bytes of a file: leaves out what a reader can infer, so that a small network's container
 //! stays small. Packings and layout are `penjing_format::write`'s.
 
+use penjing_format::attributes::Pads;
 use penjing_format::write::{
-    self, Constant, Conv2d, DepthwiseConv2d, FullyConnected, MaxPool2d, Node, Normalization,
-    PackingChoice, Reshape, Value,
+    self, AveragePool2d, Binary, Concat, Constant, Conv2d, DepthwiseConv2d, FullyConnected,
+    MaxPool2d, Node, Normalization, PackingChoice, Pad, Reshape, Value,
 };
 use penjing_format::{DataType, ReshapeTarget, Shape};
 
-use crate::ir::{self, Bias, Graph, Op, Pool, ValueId, WeightData, Weights};
+use crate::ir::{self, Bias, Graph, Op, Operand, Pool, ValueId, WeightData, Weights};
 use crate::{ConvertError, Options};
 
 /// The bytes of the file.
@@ -76,7 +77,8 @@ fn node(graph: &Graph, k: usize, options: &Options) -> Result<Node, ConvertError
     };
     let of_layer = options.layer_packing.iter().rev().find(|(layer, _)| *layer == node.name);
     let packing = of_layer.map(|&(_, packing)| packing);
-    Ok(Node { op: op(node, packing)?, inputs, value: node_value(graph, own, options.names) })
+    let shape = graph.value(node.inputs[0]).shape;
+    Ok(Node { op: op(node, shape, packing)?, inputs, value: node_value(graph, own, options.names) })
 }
 
 /// What a reader cannot infer of a node's value; everything, where another than the next node reads it.
@@ -112,7 +114,18 @@ fn id16(id: ValueId) -> Result<u16, ConvertError> {
     })
 }
 
-fn op(node: &ir::Node, packing: Option<PackingChoice>) -> Result<write::Op, ConvertError> {
+/// `input` is the shape of the first value that the node reads.
+fn op(
+    node: &ir::Node,
+    input: Shape,
+    packing: Option<PackingChoice>,
+) -> Result<write::Op, ConvertError> {
+    let too_large = |field| ConvertError::TooLarge {
+        layer: node.name.clone(),
+        field,
+        found: usize::MAX,
+        limit: penjing_format::MAX_RANK,
+    };
     let conv = |op: &ir::Conv| Conv2d {
         weights: Constant { packing, ..kernel(&op.weights) },
         bias: constant_bias(&op.bias),
@@ -145,8 +158,46 @@ fn op(node: &ir::Node, packing: Option<PackingChoice>) -> Result<write::Op, Conv
         Op::Reshape => write::Op::Reshape(Reshape { target: target(node.output.shape) }),
         Op::Quantize => write::Op::Quantize,
         Op::Dequantize => write::Op::Dequantize,
-        op => return Err(ConvertError::Op { layer: node.name.clone(), op: op.name() }),
+        Op::AveragePool2d(Pool { window, stride, padding }) => {
+            write::Op::AveragePool2d(AveragePool2d {
+                window: *window,
+                stride: *stride,
+                padding: *padding,
+            })
+        }
+        Op::Mean => write::Op::Mean,
+        Op::Add(op) => write::Op::Add(binary(op, input)),
+        Op::Mul(op) => write::Op::Mul(binary(op, input)),
+        Op::Pad(pads) => {
+            let pads = Pads::from_pairs(pads.iter().copied());
+            write::Op::Pad(Pad { pads: pads.ok_or_else(|| too_large("pads"))? })
+        }
+        Op::Concat { axis } => {
+            let axis = u32::try_from(*axis).map_err(|_| too_large("axis"))?;
+            write::Op::Concat(Concat { axis })
+        }
+        Op::Relu(activation) => write::Op::Relu(*activation),
+        Op::Softmax => write::Op::Softmax,
+        Op::Logistic => write::Op::Logistic,
+        Op::Tanh => write::Op::Tanh,
     })
+}
+
+/// The shape of a constant operand follows from its elements: one, one a channel, or a whole sample's.
+fn binary(op: &ir::Binary, input: Shape) -> Binary {
+    let operand = op.operand.as_ref();
+    let constant = operand.map(|Operand { data, .. }| {
+        let elements = u32::try_from(data.len()).unwrap_or(u32::MAX);
+        let channels = input.last().unwrap_or(1);
+        let one_each = elements == 1 || elements == channels;
+        let shape = if one_each { Shape::new(&[elements]).unwrap_or_default() } else { input };
+        constant(shape, data)
+    });
+    Binary {
+        operand: constant,
+        operand_zero_point: operand.map_or(0, |operand| operand.zero_point),
+        activation: op.activation,
+    }
 }
 
 /// What a reshape to `shape` states; to two dimensions nothing.
@@ -161,7 +212,11 @@ fn target(shape: Shape) -> ReshapeTarget {
 fn kernel(weights: &Weights) -> Constant {
     // front ends make kernels of rank 2 and 4 only; a wrong length is the writer's to refuse
     let shape = Shape::new(&weights.shape).unwrap_or_default();
-    match &weights.data {
+    constant(shape, &weights.data)
+}
+
+fn constant(shape: Shape, data: &WeightData) -> Constant {
+    match data {
         WeightData::F32(data, _) => Constant::f32(shape, data.clone()),
         WeightData::I8(data, scales) => Constant::i8(shape, scales.clone(), data.clone()),
     }

@@ -13,14 +13,16 @@ pub enum ConvertError {
         "layer {layer} ({op}) stays in f32 in a model that was asked to be int8: {lacks}; fine-tune with `penjing train qat` first, or convert with --dtype f32"
     )]
     FloatLayer { layer: String, op: &'static str, lacks: &'static str },
+    #[error("layer {layer} ({op}) computes in int8: expected --dtype auto or int8, found f32")]
+    IntegerLayer { layer: String, op: &'static str },
+    #[error("input {input}: expected {expected} for --input {asked}, found {found}")]
+    ImportInput { input: usize, asked: DataType, expected: &'static str, found: DataType },
     #[error(
         "the checkpoint was trained quantization-aware: it lowers to int8, expected --dtype auto or int8, found f32"
     )]
     FloatFromQat,
     #[error("layer {layer}: {field} is {found}, a model file holds at most {limit}")]
     TooLarge { layer: String, field: &'static str, found: usize, limit: usize },
-    #[error("layer {layer}: expected an op that a model file holds, found {op}")]
-    Op { layer: String, op: &'static str },
     #[error("packing of {layer}: expected a layer with weights, of {}, found no such layer", layers.join(", "))]
     NoSuchLayer { layer: String, layers: Vec<String> },
     #[error("labels: expected {expected}, one for each output, found {found}")]

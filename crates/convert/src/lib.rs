@@ -25,5 +25,5 @@ pub mod side;
 
 pub use error::ConvertError;
 pub use frontend::ImportError;
-pub use lower::{InputDtype, Lowered, Options, TargetDtype, lower_checkpoint};
+pub use lower::{InputDtype, Lowered, Options, TargetDtype, lower_checkpoint, lower_import};
 pub use penjing_format::write::PackingChoice;

@@ -1,9 +1,10 @@
-//! From a checkpoint to the bytes of a model file: the order of front end, passes and emission. It writes no file.
+//! From a checkpoint or an imported graph to the bytes of a model file: the order of front end, passes and emission. It
+//! writes no file.
 
 use penjing_checkpoint::{Checkpoint, Stage};
 use penjing_format::write::PackingChoice;
 
-use crate::ir::Graph;
+use crate::ir::{Graph, WeightData, Weights};
 use crate::{ConvertError, emit, frontend, passes};
 
 /// What the layers compute in.
@@ -19,10 +20,9 @@ pub enum TargetDtype {
 }
 
 /// What the model takes for an image.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum InputDtype {
     /// Pixels as they are.
-    #[default]
     U8,
     /// Pixel - 128, as TFLite's int8 models take it.
     I8,
@@ -35,8 +35,8 @@ pub enum InputDtype {
 pub struct Options {
     /// What the layers compute in.
     pub dtype: TargetDtype,
-    /// What the model takes.
-    pub input: InputDtype,
+    /// What the model takes; `None`: u8 pixels for a checkpoint, what an imported model took for that.
+    pub input: Option<InputDtype>,
     /// How weights are packed.
     pub packing: PackingChoice,
     /// How the weights of single layers are packed instead, by the layer's name.
@@ -51,7 +51,7 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             dtype: TargetDtype::Auto,
-            input: InputDtype::U8,
+            input: None,
             packing: PackingChoice::Auto,
             layer_packing: Vec::new(),
             names: false,
@@ -91,11 +91,41 @@ pub fn lower_checkpoint(
     };
     let source = frontend::checkpoint::read(checkpoint)?;
     let mut graph = source.clone();
-    passes::set_input_dtype(&mut graph, options.input, integers);
+    passes::set_input_dtype(&mut graph, options.input.unwrap_or(InputDtype::U8), integers);
     if integers {
         passes::quantize(&mut graph);
         passes::require_integers(&graph)?;
     }
+    let bytes = emit::emit(&graph, options)?;
+    Ok(Lowered { source, graph, bytes, integers })
+}
+
+/// Lowers a graph that another tool's file was imported to. Its layers compute in what they computed in.
+///
+/// # Errors
+/// A float layer in a model asked to be int8, or integers in one asked to be f32; inputs that cannot be of the type asked
+/// for; labels that do not match, sizes that the file cannot hold.
+pub fn lower_import(source: Graph, options: &Options) -> Result<Lowered, ConvertError> {
+    let mut graph = source.clone();
+    passes::simplify(&mut graph);
+    if let Some(input) = options.input {
+        passes::set_import_dtype(&mut graph, input)?;
+    }
+    let integer = graph.nodes.iter().find(|node| {
+        let of_integers = |(weights, _): (&Weights, _)| matches!(weights.data, WeightData::I8(..));
+        node.op.layer().is_some_and(of_integers)
+    });
+    match (options.dtype, integer) {
+        (TargetDtype::F32, Some(layer)) => {
+            return Err(ConvertError::IntegerLayer {
+                layer: layer.name.clone(),
+                op: layer.op.name(),
+            });
+        }
+        (TargetDtype::Int8, _) => passes::require_integers(&graph)?,
+        _ => {}
+    }
+    let integers = integer.is_some();
     let bytes = emit::emit(&graph, options)?;
     Ok(Lowered { source, graph, bytes, integers })
 }

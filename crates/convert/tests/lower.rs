@@ -147,7 +147,7 @@ fn the_file_computes_what_the_checkpoint_does_whatever_its_input_and_packing() {
     let mut refused = 0;
     for checkpoint in every_stage() {
         let split = images(checkpoint.manifest.architecture.input, 40);
-        for input in [InputDtype::U8, InputDtype::I8, InputDtype::F32] {
+        for input in [InputDtype::U8, InputDtype::I8, InputDtype::F32].map(Some) {
             for packing in PackingChoice::IN_PLACE {
                 let options = Options { input, packing, ..Options::default() };
                 let lowered = match lower_checkpoint(&checkpoint, &options) {

@@ -37,6 +37,7 @@ pub(crate) fn run(args: &InspectArgs) -> Result<()> {
                 report.print(&mut out)?;
             }
         }
+        Kind::Tflite | Kind::Onnx => return Err(model_file::convert_first(&args.model)),
         Kind::Checkpoint => {
             let checkpoint = Checkpoint::load(&args.model)?;
             let report = CheckpointReport::new(&args.model, &checkpoint)?;

@@ -3,7 +3,9 @@
 mod input;
 mod integers;
 mod quantize;
+mod simplify;
 
-pub(crate) use input::set_input_dtype;
+pub(crate) use input::{set_import_dtype, set_input_dtype};
 pub(crate) use integers::require_integers;
 pub(crate) use quantize::quantize;
+pub(crate) use simplify::simplify;

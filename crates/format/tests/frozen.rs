@@ -7,10 +7,12 @@ mod common;
 use common::raise::raise;
 use common::{conv, flatten, input, integers, pool};
 use penjing_format::write::{
-    Constant, ConstantData, Conv2d, DepthwiseConv2d, FullyConnected, Model, Node, Op,
-    PackingChoice, Value,
+    AveragePool2d, Binary, Concat, Constant, ConstantData, Conv2d, DepthwiseConv2d, FullyConnected,
+    Model, Node, Op, PackingChoice, Pad, Value,
 };
-use penjing_format::{Activation, DataType, ModelView, Padding, expand, hash, signature};
+use penjing_format::{
+    Activation, DataType, ModelView, Padding, Pads, Shape, expand, hash, signature,
+};
 use std::path::{Path, PathBuf};
 
 const PACKINGS: [PackingChoice; 8] = [
@@ -50,6 +52,22 @@ const HASHES: &[(&str, u64)] = &[
     ("int8-gaps", 0xab6d_bf2d_6776_6647),
     ("int8-groups", 0x6918_dccf_942a_8fa9),
     ("int8-n-of-m", 0x6950_6bb3_c3fa_2941),
+    ("joined-bitmap", 0x4995_2543_2048_b6a0),
+    ("joined-blocks", 0x81ab_4511_d3b8_5b78),
+    ("joined-coded", 0x2e77_25da_84ed_26e0),
+    ("joined-columns", 0xa41a_286c_2e48_39be),
+    ("joined-dense", 0x834e_a116_83ed_ce17),
+    ("joined-gaps", 0x1eaf_291e_840c_56fb),
+    ("joined-groups", 0xff81_5659_6e03_fdd0),
+    ("joined-n-of-m", 0x1083_32b3_dad2_7077),
+    ("joined_f32-bitmap", 0x30e6_18d9_2403_2ccf),
+    ("joined_f32-blocks", 0xe04c_6a79_53a7_ffa3),
+    ("joined_f32-coded", 0x07a4_81ff_7ec3_1e08),
+    ("joined_f32-columns", 0xff43_2da1_1050_25c2),
+    ("joined_f32-dense", 0x1524_1402_e70f_715b),
+    ("joined_f32-gaps", 0x42ed_8fe9_b578_75d9),
+    ("joined_f32-groups", 0xa611_1d7f_bc9b_0863),
+    ("joined_f32-n-of-m", 0x5fcd_d2df_595c_092f),
     ("signed", 0x85b3_349e_37c9_4aed),
     ("signs-dense", 0x8da2_adba_647d_4238),
 ];
@@ -143,6 +161,61 @@ fn f32() -> Model {
     }
 }
 
+/// Every op that joins values, pools by the mean, pads or applies a function, in int8 or f32. Three outputs of four scores.
+fn joined(real: bool) -> Model {
+    let ty = |scale, zero_point| match real {
+        true => Value { dtype: Some(DataType::F32), ..Value::default() },
+        false => integers(DataType::I8, scale, zero_point),
+    };
+    let constant = |shape: Shape, scale: f32, data: Vec<i8>| match real {
+        true => Constant::f32(shape, data.iter().map(|&code| f32::from(code) * scale).collect()),
+        false => Constant::i8(shape, vec![scale], data),
+    };
+    let zero_point = |zero_point| if real { 0 } else { zero_point };
+    let binary = |operand, operand_zero_point, activation| {
+        let operand_zero_point = zero_point(operand_zero_point);
+        Binary { operand, operand_zero_point, activation }
+    };
+    let average = |window, stride, before| {
+        let padding = Padding { top: before, left: before, ..Padding::default() };
+        Op::AveragePool2d(AveragePool2d { window, stride, padding })
+    };
+    let node = |op, inputs: &[u16], value| Node { op, inputs: inputs.into(), value };
+    let shaped = |shape: Shape, ty: Value| Some(input(shape, ty));
+    let image = Shape::from([1, 8, 8, 2]);
+    let each = constant(image, 0.005, weights(128, 16, 100));
+    let channel = constant([4].into(), 0.02, vec![0, 90, -70, 0]);
+    let pads = Pads::from_pairs([[1, 1], [0, 2], [0, 0]]).unwrap();
+    let scores = |scale, zero_point| shaped([1, 4].into(), ty(scale, zero_point));
+    let pixels = integers(DataType::U8, 1.0 / 255.0, 3);
+    let first = if real { Op::Dequantize } else { Op::Quantize };
+    Model {
+        producer: Some("penjing 0.1.0".into()),
+        inputs: vec![input([1, 6, 6, 2].into(), pixels)],
+        nodes: vec![
+            node(first, &[0], Some(ty(1.0 / 128.0, -20))),
+            node(Op::Pad(Pad { pads }), &[1], shaped(image, ty(1.0 / 128.0, -20))),
+            node(average([8, 8], [8, 8], 0), &[2], None),
+            node(Op::Mul(binary(None, 0, Activation::None)), &[2, 3], Some(ty(0.01, 5))),
+            node(
+                Op::Add(binary(Some(each), 7, Activation::ReluN1To1)),
+                &[4],
+                shaped(image, ty(0.02, -10)),
+            ),
+            node(Op::Relu(Activation::Relu6), &[5], None),
+            node(Op::Concat(Concat { axis: 3 }), &[5, 6], None),
+            node(average([3, 2], [2, 2], 1), &[7], None),
+            node(Op::Mean, &[8], Some(ty(0.01, 0))),
+            node(Op::Mul(binary(Some(channel), -30, Activation::None)), &[9], scores(0.02, -3)),
+            node(Op::Softmax, &[10], scores(1.0 / 256.0, -128)),
+            node(Op::Logistic, &[10], scores(1.0 / 256.0, -128)),
+            node(Op::Tanh, &[10], scores(1.0 / 128.0, 0)),
+        ],
+        outputs: vec![11, 12, 13],
+        ..Model::default()
+    }
+}
+
 /// Writes those that are missing. Run by hand, once a version.
 fn freeze() {
     let write = |name: String, bytes: Vec<u8>| {
@@ -151,7 +224,9 @@ fn freeze() {
             std::fs::write(path, bytes).unwrap();
         }
     };
-    for (name, model) in [("int8", int8(100)), ("bits", int8(4)), ("f32", f32())] {
+    let joined = [("joined", joined(false)), ("joined_f32", joined(true))];
+    let models = [("int8", int8(100)), ("bits", int8(4)), ("f32", f32())];
+    for (name, model) in models.into_iter().chain(joined) {
         for packing in PACKINGS {
             let bytes = model.to_bytes(packing).unwrap();
             write(format!("{name}-{}.pnj", packing.name()), bytes);
@@ -212,4 +287,9 @@ fn every_frozen_file_holds_what_it_held() {
     assert_eq!(conv.weights.data, ConstantData::I8(weights(72, 18, 100)));
     assert_eq!(conv.bias, Some(Constant::bias(vec![-300, 0, 7, 400])));
     assert_eq!(dense.labels, ["north", "east", "south", "west"]);
+    for (name, expected) in [("joined-dense", joined(false)), ("joined_f32-dense", joined(true))] {
+        let bytes = &files.iter().find(|file| file.0 == name).unwrap().1;
+        let ops = |model: Model| model.nodes.into_iter().map(|node| node.op).collect::<Vec<_>>();
+        assert_eq!(ops(read(bytes)), ops(expected), "{name}");
+    }
 }

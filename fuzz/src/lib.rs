@@ -11,6 +11,7 @@ mod noise;
 mod open;
 mod run;
 pub mod seeds;
+mod seeds_joined;
 mod visit;
 
 pub use open::open;

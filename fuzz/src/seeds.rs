@@ -1,6 +1,7 @@
 //! The corpora's seeds: small models that together have every op, packing, type and field. They are valid; what is not valid
 //! the fuzzer makes of them.
 
+use crate::seeds_joined;
 use penjing_format::write::{
     Constant, Conv2d, DepthwiseConv2d, FullyConnected, MaxPool2d, Model, Node, Normalization, Op,
     PackingChoice, Reshape, Value,
@@ -51,6 +52,17 @@ fn models() -> Vec<(String, Vec<u8>)> {
     let mut signed = signature::append(signature::message(&chain, 7), [0x5a; 64]);
     hash::stamp(&mut signed);
     files.push(("signed".into(), signed));
+    // Seeds are numbered, so that what comes later lies behind.
+    for packing in PackingChoice::IN_PLACE.into_iter().chain([PackingChoice::Coded]) {
+        for (name, model) in seeds_joined::operands() {
+            let file = model.to_bytes(packing).unwrap_or_else(|error| panic!("{name}: {error}"));
+            files.push((format!("{name}_{}", packing.name()), file));
+        }
+    }
+    for (name, model) in seeds_joined::graphs() {
+        let file = model.to_bytes(PackingChoice::Auto).unwrap_or_else(|e| panic!("{name}: {e}"));
+        files.push((format!("{name}_auto"), file));
+    }
     files
 }
 
@@ -61,27 +73,27 @@ fn sparse(len: usize, step: usize, most: u8) -> Vec<i8> {
     (0..len).map(|i| if i % 8 < 2 && most > 0 { signed(i) } else { 0 }).collect()
 }
 
-fn i8s(shape: Shape, scales: usize, step: usize, most: u8) -> Constant {
+pub(crate) fn i8s(shape: Shape, scales: usize, step: usize, most: u8) -> Constant {
     let len = shape.elements().expect("a small shape");
     let scales = (0..scales).map(|i| 0.01 + 0.003 * i as f32).collect();
     Constant::i8(shape, scales, sparse(len, step, most))
 }
 
-fn f32s(shape: Shape) -> Constant {
+pub(crate) fn f32s(shape: Shape) -> Constant {
     let len = shape.elements().expect("a small shape");
     Constant::f32(shape, sparse(len, 7, 90).into_iter().map(|w| f32::from(w) * 0.03).collect())
 }
 
-fn integers(dtype: DataType, scale: f32, zero_point: i32) -> Value {
+pub(crate) fn integers(dtype: DataType, scale: f32, zero_point: i32) -> Value {
     let quantization = Some(QuantParams { scale, zero_point });
     Value { dtype: Some(dtype), quantization, ..Value::default() }
 }
 
-fn reals() -> Value {
+pub(crate) fn reals() -> Value {
     Value { dtype: Some(DataType::F32), ..Value::default() }
 }
 
-fn shaped(shape: Shape, ty: Value) -> Value {
+pub(crate) fn shaped(shape: Shape, ty: Value) -> Value {
     Value { shape: Some(shape), ..ty }
 }
 

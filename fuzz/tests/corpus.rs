@@ -62,7 +62,9 @@ fn every_seed_opens_and_together_they_reach_all() {
         }
     }
     let ops = ["conv2d", "depthwise_conv2d", "max_pool2d", "fully_connected", "reshape"];
-    let ops = ops.into_iter().chain(["quantize", "dequantize"]).map(String::from);
+    let plain = ["quantize", "dequantize", "mean", "add", "mul", "pad", "concat", "relu"];
+    let functions = ["average_pool2d", "softmax", "logistic", "tanh"];
+    let ops = ops.into_iter().chain(plain).chain(functions).map(String::from);
     let layouts = ["dense", "bitmap", "groups", "gaps", "n-of-m", "blocks", "columns"];
     let packings =
         layouts.iter().flat_map(|name| ["f32", "i8", "of bits"].map(|of| format!("{name} {of}")));

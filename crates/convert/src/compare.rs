@@ -88,6 +88,19 @@ impl Distance {
         (!self.equal()).then(|| 10.0 * (self.signal / self.noise).log10())
     }
 
+    /// Adds what another distance has gathered.
+    pub fn merge(&mut self, other: &Self) {
+        self.signal += other.signal;
+        self.noise += other.noise;
+        self.largest = larger(self.largest, other.largest);
+    }
+
+    /// `sum (a - b)^2`.
+    #[must_use]
+    pub fn noise(&self) -> f64 {
+        self.noise
+    }
+
     /// The largest `|a - b|`.
     #[must_use]
     pub fn largest(&self) -> f64 {

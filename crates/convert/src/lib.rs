@@ -4,7 +4,7 @@
 //! turn that into what the file holds (integers only, where integers were asked for), `emit` writes it. [`eval`]
 //! interprets the graph as it was *before* the passes, in f32 with fake quantization, and [`check`] holds the file, run by
 //! `penjing-runtime`, against it on real images. [`side`] runs any two files or checkpoints, [`compare`] tells how far apart
-//! they lie.
+//! they lie. [`ptq`] gives an f32 graph grids by calibration.
 //!
 //! What is not here: packings and layouts (`penjing-format`), arithmetic rules (`penjing-quant`), kernels
 //! (`penjing-runtime`), training.
@@ -20,6 +20,7 @@ mod frontend;
 pub mod ir;
 mod lower;
 mod passes;
+pub mod ptq;
 pub mod samples;
 pub mod side;
 

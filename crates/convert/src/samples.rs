@@ -6,6 +6,7 @@ use penjing_format::{DataType, ModelView, QuantParams};
 
 use crate::ConvertError;
 use crate::elements::Elements;
+use crate::ir::{Graph, Value};
 
 /// Samples, of which each model makes inputs of its own.
 #[derive(Clone, Debug)]
@@ -131,6 +132,44 @@ impl<'d> Samples<'d> {
                         })
                     })
                     .collect()
+            }
+        }
+    }
+
+    /// For each input of `graph`, all samples as reals: images as `pixel / 255`.
+    ///
+    /// # Errors
+    /// As [`Self::for_model`].
+    pub fn for_graph(&self, graph: &Graph) -> Result<Vec<Vec<f32>>, ConvertError> {
+        let expected = graph.inputs.len();
+        let dims = |value: &Value| -> Vec<usize> {
+            value.shape.dims().iter().skip(1).map(|&d| d as usize).collect()
+        };
+        match &self.source {
+            Source::Images(split) => {
+                let [input] = &graph.inputs[..] else {
+                    return Err(ConvertError::Inputs { expected, found: 1 });
+                };
+                let (expected, image) = (dims(input), split.shape());
+                if !same_image(&expected, image) {
+                    return Err(ConvertError::ImageShape { expected, found: image.to_vec() });
+                }
+                let images = &split.images()[..self.count * image.iter().product::<usize>()];
+                let real = |&p: &u8| QuantParams::PIXEL.dequantize(i32::from(p));
+                Ok(vec![images.iter().map(real).collect()])
+            }
+            Source::Reals(inputs) => {
+                if inputs.len() != expected {
+                    return Err(ConvertError::Inputs { expected, found: inputs.len() });
+                }
+                for (input, (reals, value)) in inputs.iter().zip(&graph.inputs).enumerate() {
+                    let expected = dims(value).iter().product::<usize>();
+                    if self.count.checked_mul(expected) != Some(reals.len()) {
+                        let found = reals.len() / self.count.max(1);
+                        return Err(ConvertError::Sample { input, expected, found });
+                    }
+                }
+                Ok(inputs.clone())
             }
         }
     }

@@ -197,5 +197,7 @@ pub(crate) fn bounds(activation: Activation) -> (f32, f32) {
     match activation {
         Activation::None => (f32::NEG_INFINITY, f32::INFINITY),
         Activation::Relu => (0.0, f32::INFINITY),
+        Activation::Relu6 => (0.0, 6.0),
+        Activation::ReluN1To1 => (-1.0, 1.0),
     }
 }

@@ -1,31 +1,55 @@
-//! From f32 layers with known grids to int8: weights, biases and activations. Layers without a grid stay as they are.
+//! From f32 nodes with known grids to int8: weights, biases, constant operands and activations. Nodes without a grid stay as
+//! they are, and so do those that read reals.
 
 use penjing_format::{DataType, QuantParams};
 use penjing_quant::{quantize_bias, quantize_weight};
 
-use crate::ir::{Bias, Graph, WeightData, Weights};
+use crate::eval::operand_grid;
+use crate::ir::{Bias, Graph, Op, Operand, WeightData, Weights};
 
-/// Turns every layer whose input, weights and output have grids into integers.
+/// Turns every node whose inputs, constants and output have grids into integers.
 ///
 /// Weights and their scales come from the functions that training fake-quantizes with, so the integers are exactly those
 /// that the network was trained for.
 pub(crate) fn quantize(graph: &mut Graph) {
     for k in 0..graph.nodes.len() {
         let input = graph.value(graph.nodes[k].inputs[0]).clone();
-        let node = &mut graph.nodes[k];
-        let Some(s_in) = input.quantization.filter(|_| input.dtype != DataType::F32) else {
+        let of_integers = |&id: &usize| graph.value(id).dtype != DataType::F32;
+        if !graph.nodes[k].inputs.iter().all(of_integers) {
             continue;
-        };
+        }
+        let Some(s_in) = input.quantization else { continue };
+        let node = &mut graph.nodes[k];
         if node.op.is_pass_through() {
             node.output.dtype = input.dtype;
             node.output.quantization = input.quantization;
-        } else if let Some((weights, bias)) = node.op.layer_mut()
-            && node.output.quantization.is_some()
-            && quantize_layer(weights, bias, s_in)
-        {
+            continue;
+        }
+        let has_grid = node.output.quantization.is_some();
+        let becomes = has_grid
+            && match &mut node.op {
+                Op::Conv2d(_) | Op::DepthwiseConv2d(_) | Op::FullyConnected(_) => node
+                    .op
+                    .layer_mut()
+                    .is_some_and(|(weights, bias)| quantize_layer(weights, bias, s_in)),
+                Op::Add(op) | Op::Mul(op) => op.operand.as_mut().is_none_or(quantize_operand),
+                Op::Mean | Op::Softmax | Op::Logistic | Op::Tanh => true,
+                _ => false,
+            };
+        if becomes {
             node.output.dtype = DataType::I8;
         }
     }
+}
+
+/// Whether the operand could be quantized: it is real and has a granularity.
+fn quantize_operand(operand: &mut Operand) -> bool {
+    let WeightData::F32(data, Some(_)) = &operand.data else { return false };
+    let grid = operand_grid(data);
+    let codes = data.iter().map(|&x| grid.quantize_i8(x)).collect();
+    operand.data = WeightData::I8(codes, vec![grid.scale]);
+    operand.zero_point = grid.zero_point;
+    true
 }
 
 /// Whether the layer could be quantized: it has real weights, a granularity and a real bias.
@@ -80,6 +104,19 @@ mod tests {
             let got = f64::from(b[channel]) * f64::from(scales[channel]) / 255.0;
             assert!((got - want).abs() < 2e-5, "channel {channel}: {got} for {want}");
         }
+    }
+
+    #[test]
+    fn an_operand_has_a_zero_point_of_its_own() {
+        let data = vec![0.0, 2.55, 1.004];
+        let fake =
+            Operand { data: WeightData::F32(data, Some(Granularity::PerTensor)), zero_point: 0 };
+        let mut operand = fake.clone();
+        assert!(quantize_operand(&mut operand));
+        let WeightData::I8(codes, _) = &operand.data else { panic!("still real") };
+        assert_eq!((&codes[..], operand.zero_point), (&[-128, 127, -28][..], -128));
+        assert_eq!(crate::eval::reals(&operand), crate::eval::reals(&fake));
+        assert!(!quantize_operand(&mut operand), "integers already");
     }
 
     #[test]

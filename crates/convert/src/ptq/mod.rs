@@ -1,0 +1,100 @@
+//! Post-training quantization: from a graph of f32 layers and calibration samples to one whose values have grids and whose
+//! weights have granularities. The pass `quantize` then makes integers of it, as of a network that was trained for them.
+//!
+//! The way: `prepare` brings a graph to one form, `grids` tells which values share a grid, `observe` watches the f32 network
+//! on the samples, `range` turns what was seen into ranges, `borders` builds the quantized graph, `correct` runs it beside
+//! the f32 network, corrects biases and measures each layer.
+
+mod borders;
+mod correct;
+mod error;
+mod grids;
+mod observe;
+mod prepare;
+mod range;
+mod report;
+mod samples;
+#[cfg(test)]
+mod tests;
+mod walk;
+
+use penjing_checkpoint::Granularity;
+
+pub use error::PtqError;
+pub use range::Ranges;
+pub use report::{LayerError, Report, WeightError};
+
+use crate::InputDtype;
+use crate::ir::Graph;
+use crate::passes;
+use crate::samples::Samples;
+use samples::Calibration;
+
+/// How to quantize.
+#[derive(Clone, Debug)]
+pub struct PtqOptions {
+    /// How a value's range follows from what was seen of it.
+    pub ranges: Ranges,
+    /// Scales of a layer's weights: one, or one an output channel.
+    pub weights: Granularity,
+    /// Whether biases make up for the mean error of each output channel.
+    pub bias_correction: bool,
+    /// Names of layers that stay in f32.
+    pub keep_float: Vec<String>,
+    /// What the model takes; `None`: u8 where the input stands for 8-bit pixels, i8 otherwise.
+    pub input: Option<InputDtype>,
+    /// Whether integer outputs are turned into f32.
+    pub float_output: bool,
+    /// Threads; results do not depend on them. 0 for all cores.
+    pub threads: usize,
+}
+
+impl Default for PtqOptions {
+    fn default() -> Self {
+        Self {
+            ranges: Ranges::default(),
+            weights: Granularity::PerChannel,
+            bias_correction: true,
+            keep_float: Vec::new(),
+            input: None,
+            float_output: false,
+            threads: 0,
+        }
+    }
+}
+
+/// A quantized network.
+#[derive(Clone, Debug)]
+pub struct Quantized {
+    /// The f32 network that the errors are against: inputs as reals, activations fused, nothing else changed.
+    pub reference: Graph,
+    /// Real weights and values with grids: what [`crate::eval`] interprets.
+    pub source: Graph,
+    /// The network as a file holds it: integers.
+    pub graph: Graph,
+    /// Error of each layer.
+    pub report: Report,
+}
+
+/// Quantizes a network of f32 layers by what it makes of `samples`.
+///
+/// # Errors
+/// A graph that has integers already, unknown names in `keep_float`, samples that are not what the graph takes or none, and
+/// values that are not finite.
+pub fn quantize(
+    graph: &Graph,
+    samples: &Samples<'_>,
+    options: &PtqOptions,
+) -> Result<Quantized, PtqError> {
+    let reference = prepare::prepare(graph)?;
+    let calibration = Calibration::new(samples, &reference)?;
+    let plan = grids::Plan::new(&reference, options)?;
+    let threads = walk::threads(options.threads);
+    let seen = observe::observe(&reference, &calibration, &plan, threads)?;
+    let grids = plan.grids(&reference, &seen, options.ranges);
+    let mut built = borders::build(&reference, &plan, &grids, options);
+    let report = correct::correct(&reference, &mut built, &calibration, options, threads)?;
+    let mut graph = built.graph.clone();
+    passes::quantize(&mut graph);
+    Ok(Quantized { reference, source: built.graph, graph, report })
+}

@@ -107,6 +107,27 @@ fn types_are_read_without_names() {
     assert!(start.elapsed() < 5 * LONG, "{:?}", start.elapsed());
 }
 
+/// Eight nodes that put 50,000 values side by side, all by one list; with more nodes the list is referred to too often.
+#[test]
+fn many_values_are_put_side_by_side_in_bounded_time() {
+    let concat = |nodes| {
+        let inputs = Some(vec![0; 50_000]);
+        let value = (0, 0.0, 0);
+        let mut raw = Raw { inputs, value, nodes, ..Raw::default() };
+        raw.plain(raw::CONCAT);
+        raw.bytes()
+    };
+    let bytes = concat(8);
+    let start = Instant::now();
+    let steps = ModelView::open(&bytes).unwrap().walk().map(Result::unwrap);
+    for step in steps {
+        assert_eq!(step.output.ty.shape, [1, 100_000].into());
+        assert_eq!(step.operands().len(), 50_000);
+    }
+    assert!(start.elapsed() < LONG, "{:?} of {} bytes", start.elapsed(), bytes.len());
+    too_often(&concat(1_000), "inputs");
+}
+
 fn too_often(bytes: &[u8], field: &str) {
     let start = Instant::now();
     let error = ModelView::open(bytes).unwrap_err();

@@ -236,3 +236,53 @@ fn numbers_too_large_for_their_fields() {
     let (place, limit, found) = ("input 0, zero_point".into(), 32_767, 40_000);
     assert_eq!(error, WriteError::TooLarge { place, limit, found });
 }
+
+#[test]
+fn constant_operands_of_another_shape_than_a_reader_infers() {
+    let operand = |shape: Shape| {
+        refused(common::joined::operand_f32(), |model| {
+            let Op::Add(op) = &mut model.nodes[0].op else { panic!("a sum") };
+            op.operand.as_mut().unwrap().shape = shape;
+        })
+    };
+    let expected = Shape::from([1, 4, 4, 8]);
+    for found in [Shape::from([128]), [4, 4, 8].into(), [1, 8, 4, 4].into()] {
+        assert_eq!(operand(found), WriteError::WeightsShape { node: 0, expected, found });
+    }
+    let error = operand([1, 4, 4, 9].into());
+    assert!(
+        matches!(error, WriteError::DataLength { field: "weights", expected: 144, .. }),
+        "{error:?}"
+    );
+    let error = refused(common::joined::operand_int8(9), |model| {
+        let Op::Mul(op) = &mut model.nodes[1].op else { panic!("a product") };
+        op.operand_zero_point = 40_000;
+    });
+    let place = "node 1, weights, zero_point".into();
+    assert_eq!(error, WriteError::TooLarge { place, limit: 32_767, found: 40_000 });
+}
+
+#[test]
+fn targets_that_no_file_can_state() {
+    let error = refused(common::joined::joined_f32(), |model| {
+        model.nodes[0].op = common::joined::pad(&[[0, 0], [0, 1 << 31], [0, 0]]);
+    });
+    let place = "node 0, target".into();
+    assert_eq!(error, WriteError::TooLarge { place, limit: i32::MAX.into(), found: 1 << 31 });
+    let axis = |axis| {
+        refused(common::joined::joined_f32(), |model| {
+            let Op::Concat(op) = &mut model.nodes[5].op else { panic!("values side by side") };
+            op.axis = axis;
+        })
+    };
+    // The batch is no axis to put values along.
+    for number in [0, 4] {
+        let error = axis(number);
+        let WriteError::Invalid(Error::Number { place, .. } | Error::Shape { place, .. }) = error
+        else {
+            panic!("{error:?}")
+        };
+        assert!(["target", "shape"].contains(&place.field));
+    }
+    assert!(matches!(axis(u32::MAX), WriteError::TooLarge { .. }));
+}

@@ -52,7 +52,11 @@ pub fn run(data: &[u8]) {
         Ok(model) => model,
         Err(error) => return assert!(!error.to_string().is_empty()),
     };
-    let options = SessionOptions { threads: 1, isa: Some(how.isa), max_bytes: MAX_BYTES };
+    let options = SessionOptions {
+        isa: Some(how.isa),
+        max_bytes: MAX_BYTES,
+        ..SessionOptions::default()
+    };
     let mut session = match Session::new(&model, options) {
         Ok(session) => session,
         Err(error) => return assert!(!error.to_string().is_empty()),

@@ -67,11 +67,11 @@ impl FixedPoint {
         }
     }
 
-    /// Rounds twice, each time half away from zero: to the product's high 31 bits, then by what remains of the exponent.
+    /// Rounds twice: to the product's high bits, a half upward, then by what remains of the exponent, a half away from zero.
     fn scale(&self, steps: i64) -> i64 {
         // Codes are 9 bits: whatever is shifted further left saturates.
         let product = (steps << self.exponent.clamp(0, 16)) * self.multiplier;
-        let high = (product + if product >= 0 { 1 << 30 } else { 1 - (1 << 30) }) / (1 << 31);
+        let high = (product + (1 << 30)) >> 31;
         match (-self.exponent).clamp(0, 40) {
             0 => high,
             shift => ((high.abs() + (1 << (shift - 1))) >> shift) * high.signum(),

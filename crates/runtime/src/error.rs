@@ -48,6 +48,13 @@ pub enum Error {
         /// What is missing.
         what: &'static str,
     },
+    /// A node that the model does not have.
+    NoNode {
+        /// What was asked for.
+        node: usize,
+        /// How many there are.
+        nodes: usize,
+    },
     /// The session, or the model decoded, needs more memory than the options grant. Found out before any of it is allocated.
     TooLarge {
         /// Bytes that it needs at least.
@@ -97,6 +104,9 @@ impl fmt::Display for Error {
             Error::Signature { path: None, source } => write!(f, "model: {source}"),
             Error::Weights { node, source } => write!(f, "node {node}: {source}"),
             Error::Unsupported { node, what } => write!(f, "node {node}: {what}"),
+            Error::NoNode { node, nodes } => {
+                write!(f, "node: expected one of the model's {nodes}, found {node}")
+            }
             Error::TooLarge { needed, limit } => {
                 write!(f, "memory: expected at most {limit} bytes, needed are {needed} or more")
             }

@@ -1,7 +1,8 @@
 //! One worker: a plan and the memory to run it on a tile of images at a time. Threads and batches' checks are `session`'s.
 
+use crate::arch::Isa;
 use crate::arch::memory::{Buffer, cast, cast_mut};
-use crate::plan::{Group, Place, Plan, Slot};
+use crate::plan::{Group, Place, Plan};
 use crate::tensor::{Input, Output};
 use core::ops::Range;
 use penjing_format::DataType;
@@ -52,10 +53,7 @@ pub(crate) struct Worker {
 
 impl Worker {
     pub(crate) fn new(plan: &Plan) -> Self {
-        Self {
-            arena: Buffer::zeroed(plan.arena * plan.images),
-            scratch: Buffer::zeroed(plan.scratch),
-        }
+        Self { arena: Buffer::zeroed(plan.arena), scratch: Buffer::zeroed(plan.scratch) }
     }
 
     /// Runs `images` of a batch, a tile after the other. What one image comes to does not depend on its neighbours: kernels
@@ -76,16 +74,14 @@ impl Worker {
             };
             trace.start();
             for (index, group) in plan.groups.iter().enumerate() {
-                let (input, output) = pair(&mut self.arena, plan, group, tile.len(), outside);
                 let scratch = self.scratch.get_mut();
-                group.op.run(plan.isa, input, output, tile.len(), scratch);
+                run_group(plan.isa, group, self.arena.get_mut(), scratch, tile.len(), &outside);
                 trace.end(index, tile.len());
             }
             for (index, slot) in plan.outputs.iter().enumerate() {
                 let from = match slot.place {
                     Place::Input(index) => outside(index),
                     Place::Arena(at) => {
-                        let at = at * plan.images;
                         let bytes = &self.arena.get::<u8>()[at..at + tile.len() * slot.bytes()];
                         view(slot.dtype, bytes)
                     }
@@ -96,27 +92,34 @@ impl Worker {
     }
 }
 
-/// A group's input, to read, and its output, to write; `outside` lends graph inputs.
-fn pair<'a, 'o: 'a>(
-    arena: &'a mut Buffer,
-    plan: &Plan,
+/// Runs a group on the first images of a tile's arena. What lies before its output and what lies after it is lent to read, so
+/// that any number of inputs may be one and the same; `outside` lends graph inputs.
+fn run_group<'a, 'o: 'a>(
+    isa: Isa,
     group: &Group,
+    arena: &'a mut [u8],
+    scratch: &mut [u8],
     images: usize,
-    outside: impl Fn(usize) -> Input<'o>,
-) -> (Input<'a>, Output<'a>) {
-    let range = |slot: &Slot, at: usize| at * plan.images..at * plan.images + images * slot.bytes();
-    let Place::Arena(to) = group.output.place else {
+    outside: &dyn Fn(usize) -> Input<'o>,
+) {
+    let Place::Arena(start) = group.output.place else {
         unreachable!("the planner writes to the arena alone")
     };
-    let to = range(&group.output, to);
-    let arena = arena.get_mut::<u8>();
-    match group.input.place {
-        Place::Input(index) => (outside(index), view_mut(group.output.dtype, &mut arena[to])),
-        Place::Arena(from) => match arena.get_disjoint_mut([range(&group.input, from), to]) {
-            Ok([from, to]) => (view(group.input.dtype, from), view_mut(group.output.dtype, to)),
-            Err(error) => unreachable!("live tensors overlap: {error}"),
-        },
-    }
+    let (before, rest) = arena.split_at_mut(start);
+    let (output, after) = rest.split_at_mut(images * group.output.bytes());
+    let (before, after, end) = (&*before, &*after, start + output.len());
+    let lend = |index: usize| {
+        let slot = group.inputs.get(index)?;
+        let at = match slot.place {
+            Place::Input(index) => return Some(outside(index)),
+            Place::Arena(_) if group.in_place && index == 0 => return None,
+            Place::Arena(at) => at,
+        };
+        let len = images * slot.bytes();
+        let bytes = if at < start { &before[at..at + len] } else { &after[at - end..][..len] };
+        Some(view(slot.dtype, bytes))
+    };
+    group.op.run(isa, &lend, view_mut(group.output.dtype, output), images, scratch);
 }
 
 fn view(dtype: DataType, bytes: &[u8]) -> Input<'_> {

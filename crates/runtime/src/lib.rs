@@ -39,7 +39,7 @@ pub use arch::ISA_VARIABLE;
 pub use arch::Isa;
 pub use error::{Error, Port, RunError};
 pub use penjing_format::{DataType, ModelView, Shape};
-pub use plan::{GroupInfo, Plan};
+pub use plan::{GroupInfo, Placement, Plan, PlanOptions};
 #[cfg(feature = "std")]
 pub use profile::{GroupProfile, Profile};
 pub use session::{Session, SessionOptions};

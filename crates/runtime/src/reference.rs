@@ -4,7 +4,9 @@
 //! cannot hide here. Shapes come from the file's walk. Tests hold every kernel against it, and `penjing compare` reads the
 //! values between layers from it; nothing runs models with it.
 
-use penjing_format::read::{self, Conv2d, DepthwiseConv2d, FullyConnected, MaxPool2d, Step};
+mod light;
+
+use penjing_format::read::{self, Conv2d, DepthwiseConv2d, FullyConnected, Step};
 use penjing_format::{Activation, Constant, DataType, Error, ModelView, Padding, TensorType};
 
 /// One image of a tensor, row-major.
@@ -64,14 +66,16 @@ pub fn values(model: &ModelView<'_>, inputs: &[Tensor]) -> Result<Vec<Tensor>, E
     let mut values = inputs.to_vec();
     for step in model.walk() {
         let step = step?;
-        let output = run_step(&step, &values[usize::from(step.input.id)]);
+        let output = run_step(&step, &values);
         values.push(output);
     }
     Ok(values)
 }
 
-fn run_step(step: &Step<'_>, input: &Tensor) -> Tensor {
+/// `all` are the values so far.
+fn run_step(step: &Step<'_>, all: &[Tensor]) -> Tensor {
     let (from, to) = (&step.input.ty, &step.output.ty);
+    let input = &all[usize::from(step.input.id)];
     match &step.op {
         read::Op::Conv2d(op) => weighted(
             conv_taps(op, from, to),
@@ -91,32 +95,7 @@ fn run_step(step: &Step<'_>, input: &Tensor) -> Tensor {
             (from, to),
             input,
         ),
-        read::Op::MaxPool2d(op) => max_pool(op, from, to, input),
-        read::Op::Reshape(_) => input.clone(),
-        read::Op::Quantize => {
-            let (scale, zero_point, min, max) = quantization(to);
-            let reciprocal = 1.0_f32 / scale;
-            let code = |&x: &f32| {
-                let steps = nearest_even(x * reciprocal);
-                if steps.is_nan() { min } else { clamp(steps + zero_point as f64, min, max) }
-            };
-            Tensor::Codes(input.get_reals().iter().map(code).collect())
-        }
-        read::Op::Dequantize => {
-            let (scale, zero_point, ..) = quantization(from);
-            let real = |&q: &i64| scale * (q - zero_point) as f32;
-            Tensor::reals(&input.get_codes().iter().map(real).collect::<Vec<_>>())
-        }
-        read::Op::AveragePool2d(_)
-        | read::Op::Mean
-        | read::Op::Add(_)
-        | read::Op::Mul(_)
-        | read::Op::Pad(_)
-        | read::Op::Concat(_)
-        | read::Op::Relu(_)
-        | read::Op::Softmax
-        | read::Op::Logistic
-        | read::Op::Tanh => panic!("{} is no op of this oracle", step.op.name()),
+        _ => light::run(step, all),
     }
 }
 
@@ -127,26 +106,27 @@ fn quantization(ty: &TensorType) -> (f32, i64, i64, i64) {
     (params.scale, i64::from(params.zero_point), min, max)
 }
 
-fn activate(activation: Activation, x: f64) -> f64 {
+/// The least and the largest real that an activation lets pass.
+fn ends(activation: Activation) -> (f32, f32) {
     match activation {
-        Activation::None => x,
-        Activation::Relu => x.max(0.0),
-        Activation::Relu6 => x.max(0.0).min(6.0),
-        Activation::ReluN1To1 => x.max(-1.0).min(1.0),
+        Activation::None => (f32::NEG_INFINITY, f32::INFINITY),
+        Activation::Relu => (0.0, f32::INFINITY),
+        Activation::Relu6 => (0.0, 6.0),
+        Activation::ReluN1To1 => (-1.0, 1.0),
     }
+}
+
+fn activate(activation: Activation, x: f64) -> f64 {
+    let (low, high) = ends(activation);
+    if activation == Activation::None { x } else { x.max(low.into()).min(high.into()) }
 }
 
 /// The codes within which a fused activation keeps a result: its ends on the result's grid, where the zero point is added
 /// before rounding.
 fn code_bounds(activation: Activation, to: &TensorType) -> (i64, i64) {
     let (scale, zero_point, min, max) = quantization(to);
-    let code = |bound: f32| clamp(nearest_even(bound / scale + zero_point as f32), min, max);
-    match activation {
-        Activation::None => (min, max),
-        Activation::Relu => (code(0.0), max),
-        Activation::Relu6 => (code(0.0), code(6.0)),
-        Activation::ReluN1To1 => (code(-1.0), code(1.0)),
-    }
+    let code = |end: f32| clamp(nearest_even(end / scale + zero_point as f32), min, max);
+    (code(ends(activation).0), code(ends(activation).1))
 }
 
 /// To the nearest integer, a tie to the even one, by its definition.
@@ -300,35 +280,6 @@ fn reals(
         tolerances.push(1e-5 * magnitude);
     }
     Tensor::Reals(values, tolerances)
-}
-
-fn max_pool(op: &MaxPool2d, from: &TensorType, to: &TensorType, input: &Tensor) -> Tensor {
-    let ([_, h, w, channels], [_, out_h, out_w, _]) = (dims4(from), dims4(to));
-    let [window_h, window_w] = op.window.map(|dim| dim as usize);
-    let windows = positions(out_h, out_w, channels).map(|(y, x, c)| {
-        let taps = positions(window_h, window_w, 1).filter_map(move |(r, s, _)| {
-            let row = tap_index(y, r, op.stride[0], 1, op.padding.top, h)?;
-            let column = tap_index(x, s, op.stride[1], 1, op.padding.left, w)?;
-            Some((row * w + column) * channels + c)
-        });
-        taps.collect::<Vec<usize>>()
-    });
-    match input {
-        Tensor::Codes(codes) => Tensor::Codes(
-            windows.map(|taps| taps.iter().map(|&i| codes[i]).max().expect("not empty")).collect(),
-        ),
-        Tensor::Reals(values, tolerances) => {
-            let largest = |a: f64, b: f64| a.max(b);
-            let (best, tolerance) = windows
-                .map(|taps| {
-                    let best = taps.iter().map(|&i| f64::from(values[i])).reduce(largest);
-                    let tolerance = taps.iter().map(|&i| tolerances[i]).reduce(largest);
-                    (best.expect("not empty") as f32, tolerance.expect("not empty"))
-                })
-                .unzip();
-            Tensor::Reals(best, tolerance)
-        }
-    }
 }
 
 #[cfg(test)]

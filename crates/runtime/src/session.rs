@@ -5,7 +5,7 @@ use crate::arch::Isa;
 use crate::budget::Budget;
 use crate::error::{Error, Port, RunError};
 use crate::exec::Worker;
-use crate::plan::{GroupInfo, Plan};
+use crate::plan::{GroupInfo, Plan, PlanOptions};
 #[cfg(feature = "std")]
 use crate::profile::Profile;
 use crate::storage::Model;
@@ -40,6 +40,11 @@ pub struct SessionOptions {
     /// The most bytes that the session may take: expanded weights and tables, and for each thread intermediate tensors, the
     /// kernels' scratch and copies of inputs and outputs.
     pub max_bytes: u64,
+    /// Only the nodes up to this one, whose value is then the session's one output: a look into a network. No op is joined to the
+    /// next across it.
+    pub until: Option<usize>,
+    /// The most images that run through the network at once; see [`PlanOptions::tile_images`]. 1 takes the least memory.
+    pub tile_images: usize,
 }
 
 impl SessionOptions {
@@ -51,7 +56,7 @@ impl SessionOptions {
 impl Default for SessionOptions {
     /// One thread, the best instruction set, 256 MiB.
     fn default() -> Self {
-        Self { threads: 1, isa: None, max_bytes: 256 << 20 }
+        Self { threads: 1, isa: None, max_bytes: 256 << 20, until: None, tile_images: 0 }
     }
 }
 
@@ -99,7 +104,9 @@ impl Session {
             #[cfg(not(feature = "std"))]
             None => Isa::detect(),
         };
-        let plan = Shared::new(Plan::new(&model.view(), isa, options.max_bytes)?);
+        let SessionOptions { max_bytes, until, tile_images, .. } = options;
+        let options = PlanOptions { max_bytes, until, tile_images };
+        let plan = Shared::new(Plan::with_options(&model.view(), isa, options)?);
         let worker = Worker::new(&plan);
         Ok(Self {
             plan,
@@ -188,10 +195,16 @@ impl Session {
         1
     }
 
-    /// Bytes that one image's intermediate tensors and the kernels' scratch take, for each thread.
+    /// Bytes that a tile's intermediate tensors and the kernels' scratch take, for each thread.
     #[must_use]
     pub fn arena_bytes(&self) -> u64 {
         self.plan.arena_bytes()
+    }
+
+    /// What was planned: where tensors lie, and in how much memory.
+    #[must_use]
+    pub fn plan(&self) -> &Plan {
+        &self.plan
     }
 
     /// Returns the number of images.

@@ -1,6 +1,6 @@
 //! Borrowed batches of elements that go into a session and come out of it. Shapes are the model's; nothing is owned here.
 
-use crate::arch::memory::bytes_of;
+use crate::arch::memory::{bytes_of, bytes_of_mut};
 use core::ops::Range;
 use penjing_format::DataType;
 
@@ -59,6 +59,24 @@ impl<'a> Input<'a> {
         for_each_type!(self, Input, x => bytes_of(x))
     }
 
+    /// Of a tensor that the planner has seen to be int8.
+    #[inline(always)]
+    pub(crate) fn codes(self) -> &'a [i8] {
+        match self {
+            Input::I8(x) => x,
+            other => unreachable!("the planner pairs types: {} with i8", other.dtype()),
+        }
+    }
+
+    /// Of a tensor that the planner has seen to be real.
+    #[inline(always)]
+    pub(crate) fn reals(self) -> &'a [f32] {
+        match self {
+            Input::F32(x) => x,
+            other => unreachable!("the planner pairs types: {} with f32", other.dtype()),
+        }
+    }
+
     /// Elements `range`.
     pub(crate) fn part(self, range: Range<usize>) -> Input<'a> {
         match self {
@@ -69,7 +87,12 @@ impl<'a> Input<'a> {
     }
 }
 
-impl Output<'_> {
+impl<'a> Output<'a> {
+    /// The places' bytes.
+    pub(crate) fn into_bytes(self) -> &'a mut [u8] {
+        for_each_type!(self, Output, x => bytes_of_mut(x))
+    }
+
     /// Type of the elements.
     #[must_use]
     pub fn dtype(&self) -> DataType {

@@ -240,7 +240,6 @@ impl Outputs for [Staging] {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::arch::Isa;
     use crate::ops::Op;
     use crate::plan::{Group, Place, Port, Slot};
     use penjing_format::QuantParams;
@@ -249,21 +248,9 @@ mod tests {
     fn broken_plan() -> Plan {
         let slot = |place| Slot { place, dtype: DataType::U8, len: 1 };
         let (input, output) = (slot(Place::Input(0)), slot(Place::Arena(0)));
-        Plan {
-            isa: Isa::PORTABLE,
-            inputs: vec![Port { dtype: DataType::U8, len: 1 }],
-            outputs: vec![output],
-            groups: vec![Group {
-                op: Op::Dequantize(QuantParams::PIXEL),
-                input,
-                output,
-                nodes: 0..1,
-            }],
-            images: 1,
-            arena: 64,
-            scratch: 0,
-            own: 0,
-        }
+        let op = Op::Dequantize(QuantParams::PIXEL);
+        let group = Group { op, inputs: vec![input], output, in_place: false, nodes: 0..1 };
+        Plan::of_groups(vec![Port { dtype: DataType::U8, len: 1 }], vec![output], vec![group])
     }
 
     #[test]

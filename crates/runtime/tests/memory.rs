@@ -107,7 +107,8 @@ fn expanded_weights_are_counted() {
         };
         let model = support::model(&spec, PackingChoice::Auto);
         for &isa in support::instruction_sets() {
-            let options = SessionOptions { isa: Some(isa), max_bytes: 52 << 20, threads: 1 };
+            let options =
+                SessionOptions { isa: Some(isa), max_bytes: 52 << 20, ..SessionOptions::default() };
             let found = Session::new(&model, options).unwrap_err();
             let Error::TooLarge { needed, limit } = found else { panic!("{found}") };
             assert!(needed > limit && limit == 52 << 20, "{needed} {limit}");

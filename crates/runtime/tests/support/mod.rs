@@ -3,6 +3,7 @@
 
 mod cases;
 mod data;
+pub(crate) mod light;
 
 pub(crate) use cases::*;
 pub(crate) use data::*;

@@ -25,6 +25,6 @@ pub mod samples;
 pub mod side;
 
 pub use error::ConvertError;
-pub use frontend::ImportError;
+pub use frontend::{ImportError, checkpoint, pnj};
 pub use lower::{InputDtype, Lowered, Options, TargetDtype, lower_checkpoint, lower_import};
 pub use penjing_format::write::PackingChoice;

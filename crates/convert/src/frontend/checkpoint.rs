@@ -8,7 +8,10 @@ use crate::ConvertError;
 use crate::ir::{Bias, Conv, Dense, Graph, Node, Op, Pool, Value, WeightData, Weights};
 
 /// The graph of a checkpoint: u8 pixels in, f32 layers, and grids where the stage knows ranges.
-pub(crate) fn read(checkpoint: &Checkpoint) -> Result<Graph, ConvertError> {
+///
+/// # Errors
+/// Sizes that a graph cannot hold.
+pub fn read(checkpoint: &Checkpoint) -> Result<Graph, ConvertError> {
     let network = checkpoint.network();
     let input = Value {
         name: Some("input".into()),

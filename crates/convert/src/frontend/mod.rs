@@ -1,6 +1,7 @@
 //! Front ends: each turns one kind of file into the graph. What becomes of the graph is not their affair.
 
-pub(crate) mod checkpoint;
+pub mod checkpoint;
 mod error;
+pub mod pnj;
 
 pub use error::ImportError;

@@ -24,10 +24,9 @@ pub use error::PtqError;
 pub use range::Ranges;
 pub use report::{LayerError, Report, WeightError};
 
-use crate::InputDtype;
 use crate::ir::Graph;
-use crate::passes;
 use crate::samples::Samples;
+use crate::{ConvertError, InputDtype, Options, emit, passes};
 use samples::Calibration;
 
 /// How to quantize.
@@ -74,6 +73,16 @@ pub struct Quantized {
     pub graph: Graph,
     /// Error of each layer.
     pub report: Report,
+}
+
+impl Quantized {
+    /// The bytes of a model file; of `options`, those that tell how a file is written.
+    ///
+    /// # Errors
+    /// Layers that a packing is asked for and that there are not, labels that do not match, sizes that a file cannot hold.
+    pub fn to_bytes(&self, options: &Options) -> Result<Vec<u8>, ConvertError> {
+        emit::emit(&self.graph, options)
+    }
 }
 
 /// Quantizes a network of f32 layers by what it makes of `samples`.

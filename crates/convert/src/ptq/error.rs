@@ -11,7 +11,7 @@ pub enum PtqError {
         "node {node} ({op}): expected f32 layers without quantization, found {found}; a network that was quantized already is converted as it is"
     )]
     Quantized { node: String, op: &'static str, found: &'static str },
-    #[error("keep float: expected a layer of {}, found {layer}", layers.join(", "))]
+    #[error("keep float: expected a layer of {}, or the number of one, from 0; found {layer}", layers.join(", "))]
     NoSuchLayer { layer: String, layers: Vec<String> },
     #[error("calibration: expected at least 1 sample, found 0")]
     NoSamples,

@@ -137,17 +137,26 @@ impl Plan {
     }
 }
 
-/// By node, whether it stays in f32.
+/// By node, whether it stays in f32: layers are asked for by their names or, unless one is called so, by their numbers.
 fn kept(graph: &Graph, names: &[String]) -> Result<Vec<bool>, PtqError> {
-    let is_layer = |node: &Node| !node.op.is_pass_through();
-    let layers = || graph.nodes.iter().filter(|node| is_layer(node));
-    if let Some(layer) = names.iter().find(|name| !layers().any(|node| node.name == **name)) {
-        return Err(PtqError::NoSuchLayer {
-            layer: layer.clone(),
-            layers: layers().map(|node| node.name.clone()).collect(),
-        });
+    let layers: Vec<usize> =
+        (0..graph.nodes.len()).filter(|&k| !graph.nodes[k].op.is_pass_through()).collect();
+    let mut keep = vec![false; graph.nodes.len()];
+    for asked in names {
+        let named = |&&k: &&usize| graph.nodes[k].name == *asked;
+        let mut found: Vec<usize> = layers.iter().filter(named).copied().collect();
+        if found.is_empty() {
+            found.extend(asked.parse::<usize>().ok().and_then(|number| layers.get(number)));
+        }
+        if found.is_empty() {
+            let names = layers.iter().map(|&k| graph.nodes[k].name.clone()).collect();
+            return Err(PtqError::NoSuchLayer { layer: asked.clone(), layers: names });
+        }
+        for k in found {
+            keep[k] = true;
+        }
     }
-    Ok(graph.nodes.iter().map(|node| is_layer(node) && names.contains(&node.name)).collect())
+    Ok(keep)
 }
 
 /// By value, whether the quantized network has it as integers.

@@ -38,7 +38,7 @@ pub struct PtqOptions {
     pub weights: Granularity,
     /// Whether biases make up for the mean error of each output channel.
     pub bias_correction: bool,
-    /// Names of layers that stay in f32.
+    /// Layers that stay in f32, by name or by their number in the report.
     pub keep_float: Vec<String>,
     /// What the model takes; `None`: u8 where the input stands for 8-bit pixels, i8 otherwise.
     pub input: Option<InputDtype>,

@@ -1,10 +1,11 @@
-//! Brings a graph of f32 layers to one form: every value is of reals, an input that is given as integers has a grid, and no
-//! activation stands alone that the op before it can apply.
+//! Brings a graph of f32 layers to one form: every value is of reals, an input that is given as integers has a grid, and a
+//! pool that averages a whole image is a mean: means have a grid of their own, finer than that of what they average.
 
-use penjing_format::{Activation, DataType, QuantParams};
+use penjing_format::{DataType, Padding, QuantParams, Shape};
 
 use super::PtqError;
 use crate::ir::{Graph, Node, Op, Value, ValueId, WeightData};
+use crate::passes;
 
 /// The form that the rest of this module expects.
 ///
@@ -21,29 +22,22 @@ pub(super) fn prepare(graph: &Graph) -> Result<Graph, PtqError> {
     };
     // where each value of the old graph is in the new one
     let mut place: Vec<ValueId> = (0..graph.inputs.len()).collect();
-    for (k, node) in graph.nodes.iter().enumerate() {
+    for node in &graph.nodes {
         let inputs: Vec<ValueId> = node.inputs.iter().map(|&id| place[id]).collect();
-        let from = node.inputs[0];
-        let same = match node.op {
+        if matches!(node.op, Op::Dequantize) {
             // reals of an integer input: that is what the input is now
-            Op::Dequantize => true,
-            Op::Relu(activation) => {
-                is_read_once(graph, from) && fuse(&mut made, inputs[0], activation, node)
-            }
-            _ => false,
-        };
-        if same {
             place.push(inputs[0]);
             continue;
         }
-        place.push(made.inputs.len() + made.nodes.len());
-        let mut node = Node { inputs, ..graph.nodes[k].clone() };
+        let mut node = Node { inputs, ..node.clone() };
         // a reader of integers hands on integers: it hands on reals now
         node.output.dtype = DataType::F32;
         node.output.quantization = None;
-        made.nodes.push(node);
+        push(&mut made, node);
+        place.push(made.inputs.len() + made.nodes.len() - 1);
     }
     made.outputs = graph.outputs.iter().map(|&id| place[id]).collect();
+    passes::simplify(&mut made);
     Ok(made)
 }
 
@@ -81,20 +75,19 @@ fn real_input(graph: &Graph, index: usize, value: &Value) -> Value {
     Value { dtype: DataType::F32, quantization: grid, ..value.clone() }
 }
 
-/// Whether one node reads a value, once, and no caller does.
-fn is_read_once(graph: &Graph, id: ValueId) -> bool {
-    let reads = graph.nodes.iter().flat_map(|node| &node.inputs).filter(|&&read| read == id);
-    reads.count() == 1 && !graph.outputs.contains(&id)
-}
-
-/// Gives the node that yields `id` the activation of `relu`, if it has none yet and can have one.
-fn fuse(graph: &mut Graph, id: ValueId, activation: Activation, relu: &Node) -> bool {
-    let Some(k) = id.checked_sub(graph.inputs.len()) else { return false };
-    let node = &mut graph.nodes[k];
-    match node.op.activation_mut() {
-        Some(own) if *own == Activation::None => *own = activation,
-        _ => return false,
+/// Adds a node; of a pool over a whole image, a mean and a reshape.
+fn push(graph: &mut Graph, mut node: Node) {
+    let input = graph.value(node.inputs[0]).shape;
+    if let (Op::AveragePool2d(pool), Some([_, h, w, c])) = (&node.op, input.as_4d())
+        && pool.window == [h, w]
+        && node.output.shape == Shape::from([1, 1, 1, c])
+        && pool.padding == Padding::default()
+    {
+        let output = Value { shape: Shape::from([1, c]), name: None, ..node.output.clone() };
+        let (name, inputs) = (node.name.clone(), node.inputs);
+        graph.nodes.push(Node { name, op: Op::Mean, inputs, output });
+        let last = graph.inputs.len() + graph.nodes.len() - 1;
+        node = Node { op: Op::Reshape, inputs: vec![last], ..node };
     }
-    node.output.name.clone_from(&relu.output.name);
-    true
+    graph.nodes.push(node);
 }

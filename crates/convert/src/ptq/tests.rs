@@ -223,6 +223,8 @@ fn kept_layers_are_islands_of_reals() {
     let around = ["a", "dequantize", "b", "quantize", "sum", "pool", "mean", "dense", "softmax"];
     assert_eq!(names(&made.graph), around);
     assert!(matches!(made.graph.nodes[2].op.layer().unwrap().0.data, WeightData::F32(_, None)));
+    let by_number = keep(&["1"], InputDtype::I8, false);
+    assert_eq!(format!("{:?}", by_number.graph), format!("{:?}", made.graph));
     let layer = &made.report.layers[1];
     assert!(layer.range.is_none() && layer.weights.is_none() && !layer.corrected);
     // reals flow through what only moves them
@@ -300,7 +302,10 @@ fn what_cannot_be_quantized_is_refused_by_name() {
     let keep_float = vec!["b".to_owned(), "pool".to_owned()];
     let unknown = quantize(&residual(), &samples(1, 192), &PtqOptions { keep_float, ..options() });
     let text = unknown.unwrap_err().to_string();
-    assert_eq!(text, "keep float: expected a layer of a, b, sum, mean, dense, softmax, found pool");
+    assert_eq!(
+        text,
+        "keep float: expected a layer of a, b, sum, mean, dense, softmax, or the number of one, from 0; found pool"
+    );
     let made = quantize(&residual(), &samples(2, 192), &options()).unwrap();
     for again in [&made.source, &made.graph] {
         let error = quantize(again, &samples(2, 192), &options()).unwrap_err();
@@ -314,4 +319,28 @@ fn what_cannot_be_quantized_is_refused_by_name() {
     assert!(two.contains('2'), "{two}");
     let wild = error(Samples::reals(vec![vec![f32::MAX; 192]], 1));
     assert_eq!(wild, "calibration: a yields values that are not finite");
+}
+
+#[test]
+fn a_pool_over_a_whole_image_is_a_mean_with_a_grid_of_its_own() {
+    let mut random = Random(7);
+    let mut g = graph(&[1, 4, 4, 3]);
+    let shape = [1, 4, 4, 8];
+    add(&mut g, "conv", conv(&mut random, [3, 8], Activation::Relu), &[0], &shape);
+    let pool = Pool { window: [4, 4], stride: [4, 4], padding: Padding::default() };
+    add(&mut g, "pool", Op::AveragePool2d(pool), &[1], &[1, 1, 1, 8]);
+    add(&mut g, "flatten", Op::Reshape, &[2], &[1, 8]);
+    add(&mut g, "dense", dense(&mut random, [8, 5]), &[3], &[1, 5]);
+    let made = quantize(&g, &samples(10, 48), &options()).unwrap();
+    check_types(&made.graph);
+    assert_eq!(names(&made.graph), ["conv", "pool", "dense"]);
+    assert!(matches!(made.graph.nodes[1].op, Op::Mean));
+    let grid = |k: usize| made.graph.nodes[k].output.quantization.unwrap().scale;
+    assert!(grid(1) < 0.7 * grid(0), "{} and {}", grid(1), grid(0));
+    let x = Random(1).many(48, 2.0);
+    let (a, b) = (Evaluator::new(&g).unwrap(), Evaluator::new(&made.reference).unwrap());
+    let (a, b) = (a.run(&[&x]), b.run(&[&x]));
+    for (a, b) in a.last().unwrap().iter().zip(b.last().unwrap()) {
+        assert!((a - b).abs() < 1e-5, "{a} and {b}");
+    }
 }

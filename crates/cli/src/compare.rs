@@ -177,7 +177,7 @@ struct AgreementReport {
 }
 
 #[derive(Clone, Copy, Serialize)]
-struct DistanceReport {
+pub(crate) struct DistanceReport {
     /// `null` where the values are equal, and where there is no finite ratio: A is all zeros or has values that are not
     /// finite.
     sqnr_db: Option<f64>,
@@ -271,7 +271,7 @@ impl AgreementReport {
 }
 
 impl DistanceReport {
-    fn new(distance: &Distance) -> Self {
+    pub(crate) fn new(distance: &Distance) -> Self {
         Self {
             sqnr_db: distance.sqnr_db(),
             equal: distance.equal(),

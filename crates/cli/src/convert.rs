@@ -66,14 +66,14 @@ enum Dtype {
 }
 
 #[derive(Clone, Copy, ValueEnum)]
-enum Input {
+pub(crate) enum Input {
     U8,
     I8,
     F32,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
-enum Packing {
+pub(crate) enum Packing {
     Auto,
     Smallest,
     Dense,
@@ -84,6 +84,16 @@ enum Packing {
     Blocks,
     Columns,
     Coded,
+}
+
+impl From<Input> for InputDtype {
+    fn from(input: Input) -> Self {
+        match input {
+            Input::U8 => Self::U8,
+            Input::I8 => Self::I8,
+            Input::F32 => Self::F32,
+        }
+    }
 }
 
 impl From<Packing> for PackingChoice {
@@ -169,11 +179,7 @@ fn options(args: &ConvertArgs) -> Result<Options> {
             Dtype::Int8 => TargetDtype::Int8,
             Dtype::F32 => TargetDtype::F32,
         },
-        input: args.input.map(|input| match input {
-            Input::U8 => InputDtype::U8,
-            Input::I8 => InputDtype::I8,
-            Input::F32 => InputDtype::F32,
-        }),
+        input: args.input.map(InputDtype::from),
         packing: args.packing.into(),
         layer_packing: args
             .layer_packing
@@ -186,7 +192,7 @@ fn options(args: &ConvertArgs) -> Result<Options> {
 }
 
 /// `dense=gaps`: a layer's name and the name of a packing.
-fn layer_packing(text: &str) -> Result<(String, PackingChoice)> {
+pub(crate) fn layer_packing(text: &str) -> Result<(String, PackingChoice)> {
     let refused = |why: String| anyhow!("--layer-packing {text}: {why}");
     let (layer, packing) = text
         .split_once('=')
@@ -199,7 +205,7 @@ fn layer_packing(text: &str) -> Result<(String, PackingChoice)> {
     Ok((layer.to_owned(), packing.into()))
 }
 
-fn read_labels(path: &Path) -> Result<Vec<String>> {
+pub(crate) fn read_labels(path: &Path) -> Result<Vec<String>> {
     let text = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;
     Ok(text.lines().map(str::trim).filter(|l| !l.is_empty()).map(str::to_owned).collect())
 }

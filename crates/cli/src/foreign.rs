@@ -13,7 +13,8 @@ use crate::model_file::Kind;
 pub(crate) fn read(path: &Path, kind: Kind) -> Result<Graph> {
     let name = || path.display().to_string();
     let bytes = std::fs::read(path).with_context(name)?;
-    let stem = path.file_stem().map_or_else(String::new, |stem| stem.to_string_lossy().into_owned());
+    let stem =
+        path.file_stem().map_or_else(String::new, |stem| stem.to_string_lossy().into_owned());
     let read = if kind == Kind::Onnx { import::onnx } else { import::tflite };
     read(&bytes, &stem).with_context(name)
 }

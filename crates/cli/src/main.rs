@@ -13,6 +13,7 @@ mod inspect;
 mod layers;
 mod model_file;
 mod predict;
+mod quantize;
 mod run;
 mod samples;
 mod sign;
@@ -40,6 +41,8 @@ enum Command {
     Train(train::TrainArgs),
     /// Make a model file of a checkpoint, or of a TFLite or ONNX model
     Convert(convert::ConvertArgs),
+    /// Quantize an f32 network to int8 by what it makes of calibration samples
+    Quantize(quantize::QuantizeArgs),
     /// Show what a model file or checkpoint holds
     Inspect(inspect::InspectArgs),
     /// Make a pair of keys to sign models with
@@ -66,6 +69,7 @@ fn main() -> ExitCode {
         #[cfg(feature = "train")]
         Command::Train(args) => train::run(args),
         Command::Convert(args) => convert::run(&args),
+        Command::Quantize(args) => quantize::run(&args),
         Command::Inspect(args) => inspect::run(&args),
         Command::Keygen(args) => sign::keygen(&args),
         Command::Sign(args) => sign::sign(&args),

@@ -72,28 +72,35 @@ pub(crate) fn read(path: &Path, file: &SafeTensors<'_>, port: &Port) -> Result<(
     Ok((decode(&view), batch(path, port, view.shape())?))
 }
 
-/// Tensors for all inputs of a model, as reals: of f32, or integers on the input's grid or, where the model takes f32, on the
-/// grid that the file's metadata states as `input_scale` and `input_zero_point`.
+/// Tensors for all inputs of a model, as [`reals`] are.
 pub(crate) fn samples(path: &Path, model: &ModelView<'_>) -> Result<Samples<'static>> {
+    reals(path, &inputs(model)?)
+}
+
+/// Tensors for all ports, as reals: of f32, or integers on the port's grid or, where the model takes f32, on the grid that the
+/// file's metadata states as `input_scale` and `input_zero_point`. A grid of u8 tells what i8 means too, and the other way
+/// round: the same codes, shifted.
+pub(crate) fn reals(path: &Path, ports: &[Port]) -> Result<Samples<'static>> {
     let bytes = std::fs::read(path).with_context(|| path.display().to_string())?;
     let file = parse(path, &bytes)?;
     let (_, metadata) = SafeTensors::read_metadata(&bytes)?;
     let mut count = None;
     let mut reals = Vec::new();
-    for port in inputs(model)? {
-        let view = find(path, &file, &port)?;
-        let n = batch(path, &port, view.shape())?;
-        same_batch(path, &port, &mut count, n)?;
+    for port in ports {
+        let view = find(path, &file, port)?;
+        let n = batch(path, port, view.shape())?;
+        same_batch(path, port, &mut count, n)?;
         let grid = match view.dtype() {
             Dtype::F32 => QuantParams::PIXEL,
-            Dtype::U8 | Dtype::I8 => port.grid.or_else(|| stated_grid(&metadata)).with_context(|| {
-                format!(
-                    "{}: tensor {:?}: expected f32, as the model takes, or metadata input_scale and input_zero_point; found {:?}",
-                    path.display(),
-                    port.name,
-                    view.dtype()
-                )
-            })?,
+            found @ (Dtype::U8 | Dtype::I8) => {
+                shifted_grid(port, found).or_else(|| stated_grid(&metadata)).with_context(|| {
+                    format!(
+                        "{}: tensor {:?}: expected f32, as the model takes, or metadata input_scale and input_zero_point; found {found:?}",
+                        path.display(),
+                        port.name,
+                    )
+                })?
+            }
             found => bail!(
                 "{}: tensor {:?}: expected dtype F32, I8 or U8, found {found:?}",
                 path.display(),
@@ -104,6 +111,16 @@ pub(crate) fn samples(path: &Path, model: &ModelView<'_>) -> Result<Samples<'sta
         reals.push(elements.reals(0..elements.len(), grid));
     }
     Ok(Samples::reals(reals, count.unwrap_or(0)))
+}
+
+/// The grid of a port for codes of that type.
+fn shifted_grid(port: &Port, codes: Dtype) -> Option<QuantParams> {
+    let by = match (port.dtype, codes) {
+        (DataType::U8, Dtype::I8) => -128,
+        (DataType::I8, Dtype::U8) => 128,
+        _ => 0,
+    };
+    port.grid.map(|grid| QuantParams { zero_point: grid.zero_point + by, ..grid })
 }
 
 /// Writes outputs, `batch` samples each, to a file.

@@ -268,6 +268,7 @@ fn every_command_has_an_example_in_its_help() {
         "train prune",
         "train qat",
         "convert",
+        "quantize",
         "inspect",
         "run",
         "bench",

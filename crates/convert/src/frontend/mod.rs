@@ -2,6 +2,8 @@
 
 pub mod checkpoint;
 mod error;
+pub mod onnx;
 pub mod pnj;
+pub mod tflite;
 
 pub use error::ImportError;

@@ -10,9 +10,10 @@ use penjing_convert::{
     InputDtype, Lowered, Options, PackingChoice, TargetDtype, lower_checkpoint, lower_import,
 };
 use penjing_dataset::{Which, open_split};
-use penjing_runtime::{Model, Session, SessionOptions};
+use penjing_runtime::Model;
 
 use crate::foreign;
+use crate::inspect::arena_bytes;
 use crate::model_file::{self, Kind};
 
 /// Make a model file of a checkpoint, checked on real images, or of a TFLite or ONNX model
@@ -162,13 +163,13 @@ pub(crate) fn write_model(path: &Path, lowered: &Lowered) -> Result<()> {
     let name = || path.display().to_string();
     // before anything is written: what no session can run is no model
     let model = Model::from_bytes(lowered.bytes.clone()).with_context(name)?;
-    let session = Session::new(&model, SessionOptions::default()).with_context(name)?;
+    let [arena, one] = arena_bytes(&model).with_context(name)?;
     write_atomically(path, &lowered.bytes).with_context(name)?;
     // what lies on the disk is what a user will open: see that it opens
     Model::open(path).with_context(name)?;
     let kind = if lowered.integers { "int8" } else { "f32" };
-    let (bytes, arena) = (lowered.bytes.len(), session.arena_bytes());
-    println!("{}: {kind}, {bytes} bytes, arena {arena} bytes", path.display());
+    let (name, bytes) = (path.display(), lowered.bytes.len());
+    println!("{name}: {kind}, {bytes} bytes, arena {arena} bytes, {one} for one image at a time");
     Ok(())
 }
 

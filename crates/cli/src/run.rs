@@ -2,9 +2,9 @@
 
 use std::path::PathBuf;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use penjing_convert::elements::Elements;
-use penjing_format::QuantParams;
+use penjing_format::ModelView;
 use penjing_runtime::{Input, Model, Output, Session, SessionOptions, TensorInfo};
 
 use crate::tensors::{self, Port};
@@ -28,6 +28,10 @@ pub(crate) struct RunArgs {
     /// safetensors file to write
     #[arg(long, value_name = "OUT.safetensors")]
     output: PathBuf,
+    /// Write what this node yields instead of the outputs: its number, or its name where the file has one, as in
+    /// `penjing inspect`
+    #[arg(long, value_name = "NODE")]
+    until: Option<String>,
     /// Threads; 0 for all cores
     #[arg(long, value_name = "N", default_value_t = 1)]
     threads: usize,
@@ -36,7 +40,9 @@ pub(crate) struct RunArgs {
 pub(crate) fn run(args: &RunArgs) -> Result<()> {
     let name = || args.model.display().to_string();
     let model = Model::open(&args.model).with_context(name)?;
-    let options = SessionOptions { threads: args.threads, ..Default::default() };
+    let until = args.until.as_deref().map(|node| find(&model.view(), node)).transpose();
+    let until = until.with_context(name)?;
+    let options = SessionOptions { threads: args.threads, until, ..Default::default() };
     let mut session = Session::new(&model, options).with_context(name)?;
     let bytes = std::fs::read(&args.input).with_context(|| args.input.display().to_string())?;
     let file = tensors::parse(&args.input, &bytes)?;
@@ -48,12 +54,15 @@ pub(crate) fn run(args: &RunArgs) -> Result<()> {
         inputs.push(elements);
     }
     let batch = batch.unwrap_or(0);
-    let infos: Vec<TensorInfo<'_>> = model.outputs().collect();
-    let mut outputs = Vec::with_capacity(infos.len());
-    for (index, info) in infos.iter().enumerate() {
-        let port = output_port(info, index, infos.len());
-        outputs.push((port, room(info, batch)?));
-    }
+    let ports = match until {
+        Some(node) => vec![node_port(&model.view(), node).with_context(name)?],
+        None => outputs(&model),
+    };
+    let room = |port: Port| {
+        let elements = room(&port, batch)?;
+        Ok((port, elements))
+    };
+    let mut outputs = ports.into_iter().map(room).collect::<Result<Vec<_>>>()?;
     let given: Vec<Input<'_>> =
         inputs.iter().map(|elements| elements.input(0..elements.len())).collect();
     let mut taken: Vec<Output<'_>> = outputs
@@ -68,22 +77,50 @@ pub(crate) fn run(args: &RunArgs) -> Result<()> {
     tensors::write(&args.output, &outputs, batch)
 }
 
-fn output_port(info: &TensorInfo<'_>, index: usize, count: usize) -> Port {
-    Port {
-        name: tensors::port_name(info.name, index, count, "output"),
-        dims: info.shape.dims().iter().map(|&dim| dim as usize).collect(),
-        dtype: info.dtype,
-        grid: Some(QuantParams { scale: info.scale, zero_point: info.zero_point }),
+/// The node of that number or name.
+fn find(model: &ModelView<'_>, node: &str) -> Result<usize> {
+    let count = model.n_nodes();
+    if let Ok(index) = node.parse::<usize>() {
+        ensure!(index < count, "--until: expected a node below {count}, found {index}");
+        return Ok(index);
     }
+    let named = |index: &usize| {
+        let value = model.node(*index).map(|node| node.value());
+        value.and_then(|value| value.name) == Some(node)
+    };
+    (0..count)
+        .find(named)
+        .with_context(|| format!("--until: expected a node's number or name, found {node:?}"))
 }
 
-fn room(info: &TensorInfo<'_>, batch: usize) -> Result<Elements> {
-    let len = info
-        .shape
-        .elements()
+fn outputs(model: &Model) -> Vec<Port> {
+    let infos: Vec<TensorInfo<'_>> = model.outputs().collect();
+    let port = |(index, info): (usize, &TensorInfo<'_>)| Port {
+        name: tensors::port_name(info.name, index, infos.len(), "output"),
+        dims: info.shape.dims().iter().map(|&dim| dim as usize).collect(),
+        dtype: info.dtype,
+        grid: None,
+    };
+    infos.iter().enumerate().map(port).collect()
+}
+
+fn node_port(model: &ModelView<'_>, node: usize) -> Result<Port> {
+    let step = model.walk().nth(node).context("the file was replaced")??;
+    let ty = step.output.ty;
+    Ok(Port {
+        name: "output".to_owned(),
+        dims: ty.shape.dims().iter().skip(1).map(|&dim| dim as usize).collect(),
+        dtype: ty.dtype,
+        grid: None,
+    })
+}
+
+fn room(port: &Port, batch: usize) -> Result<Elements> {
+    let sample = port.dims.iter().try_fold(1_usize, |n, &dim| n.checked_mul(dim));
+    let len = sample
         .and_then(|n| n.checked_mul(batch))
         .context("the output has more elements than memory can hold")?;
-    Elements::zeros(info.dtype, len).with_context(|| {
-        format!("the model's output has dtype {}, which no tensor can hold", info.dtype)
+    Elements::zeros(port.dtype, len).with_context(|| {
+        format!("the model's output has dtype {}, which no tensor can hold", port.dtype)
     })
 }

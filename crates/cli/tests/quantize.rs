@@ -43,7 +43,11 @@ fn checkpoint(path: &Path) {
     let mut state = 1_u64;
     let mut random = |i: usize| {
         state = state.wrapping_mul(0x5DEE_CE66D).wrapping_add(11) & ((1 << 48) - 1);
-        if i.is_multiple_of(2) { (state >> 16) as u32 as f32 / (1_u64 << 31) as f32 - 1.0 } else { 0.0 }
+        if i.is_multiple_of(2) {
+            (state >> 16) as u32 as f32 / (1_u64 << 31) as f32 - 1.0
+        } else {
+            0.0
+        }
     };
     let mut tensors = BTreeMap::new();
     for layer in architecture.resolve().unwrap().weighted() {

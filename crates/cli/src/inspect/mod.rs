@@ -13,6 +13,7 @@ use std::io::Write;
 use crate::model_file::{self, Kind};
 use checkpoint::CheckpointReport;
 use model::ModelReport;
+pub(crate) use model::arena_bytes;
 
 /// Show what a model file or checkpoint holds
 #[derive(clap::Args)]

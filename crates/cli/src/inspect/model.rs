@@ -33,7 +33,10 @@ pub(super) struct ModelReport {
     /// All else.
     container_bytes: usize,
     file_bytes: usize,
+    /// Intermediate tensors and the kernels' scratch, of as many images as run at once.
     arena_bytes: u64,
+    /// The same, of a session that runs one image at a time.
+    arena_bytes_one: u64,
     /// Rows that sum to `file_bytes`.
     sections: Vec<SectionReport>,
 }
@@ -81,8 +84,7 @@ impl ModelReport {
         // The file as it lies, and the model that runs: entropy-coded weights are decoded in the latter alone.
         let view = ModelView::open_coded(&file).with_context(name)?;
         let model = Model::from_bytes(file.clone()).with_context(name)?;
-        let session = Session::new(&model, SessionOptions { threads: 1, ..Default::default() })
-            .with_context(name)?;
+        let arenas = arena_bytes(&model).with_context(name)?;
         let bytes = Bytes::new(&file, view).with_context(name)?;
         let nodes: Vec<NodeReport> = view
             .walk()
@@ -109,7 +111,8 @@ impl ModelReport {
             constant_bytes,
             container_bytes: file.len() - constant_bytes,
             file_bytes: file.len(),
-            arena_bytes: session.arena_bytes(),
+            arena_bytes: arenas[0],
+            arena_bytes_one: arenas[1],
             sections: bytes.sections(),
             nodes,
         })
@@ -151,8 +154,8 @@ impl ModelReport {
         writeln!(out, "{table}")?;
         writeln!(
             out,
-            "{} parameters, {} non-zero; {} MACs an image; arena {} bytes",
-            self.parameters, self.nnz, self.macs, self.arena_bytes
+            "{} parameters, {} non-zero; {} MACs an image; arena {} bytes, {} for one image at a time",
+            self.parameters, self.nnz, self.macs, self.arena_bytes, self.arena_bytes_one
         )?;
         writeln!(
             out,
@@ -202,6 +205,15 @@ impl ModelReport {
         row.push(if node.macs == 0 { String::new() } else { node.macs.to_string() });
         row
     }
+}
+
+/// Bytes of a session's arena: as sessions are by default, and of one image at a time.
+pub(crate) fn arena_bytes(model: &Model) -> Result<[u64; 2], penjing_runtime::Error> {
+    let bytes = |tile_images| {
+        let options = SessionOptions { tile_images, ..Default::default() };
+        Session::new(model, options).map(|session| session.arena_bytes())
+    };
+    Ok([bytes(0)?, bytes(1)?])
 }
 
 fn percent(share: f64) -> String {

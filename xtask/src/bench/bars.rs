@@ -1,7 +1,7 @@
 //! The bars that a run is held against, and which of them it meets. They are stated for a machine with AVX-512; how the
 //! figures come about is `peers`' and `kernels`'.
 
-use super::record::{Layer, Pair, Peers, Record, Scaling, Start};
+use super::record::{Foreign, Layer, Pair, Peers, Record, Scaling, Start};
 
 /// Whether a figure is good.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -31,6 +31,15 @@ const RATIOS: [(&str, usize, &str, Option<&str>, f64); 7] = [
     ("int8", 32, "MNIST", Some("avx2"), 4.5),
     ("int8", 32, "MNIST", Some("portable"), 0.95),
 ];
+/// LiteRT's time over ours on models that other tools made: name, dtype, at least.
+const FOREIGN: [(&str, &str, f64); 6] = [
+    ("KWS, DS-CNN", "int8", 1.0),
+    ("KWS, DS-CNN", "f32", 1.0),
+    ("AD, autoencoder", "int8", 1.2),
+    ("AD, autoencoder", "f32", 1.0),
+    ("IC, ResNet-8", "int8", 0.9),
+    ("IC, ResNet-8", "f32", 1.0),
+];
 /// Throughput of two threads over that of one, where two processes side by side reach at least the second figure.
 const TWO_THREADS: (f64, f64) = (1.8, 1.9);
 const LOAD_US: f64 = 150.0;
@@ -51,6 +60,21 @@ pub(super) fn judge_peers(record: &Record, peers: &Peers) -> Vec<Judged> {
         verdict: verdict(!peers.same_bytes.is_empty()),
     });
     judged
+}
+
+/// The bars of models that other tools made.
+pub(super) fn judge_interop(record: &Record) -> Vec<Judged> {
+    let judge = |row: &Foreign| {
+        let bar = FOREIGN.iter().find(|(name, dtype, _)| row.name == *name && row.dtype == *dtype);
+        let &(name, dtype, least) = bar?;
+        Some(Judged {
+            what: format!("{name}, {dtype}, batch 1, 1 thread: against LiteRT"),
+            expected: format!("≥ {least}x"),
+            found: format!("{:.2}x", row.ratio()),
+            verdict: verdict(row.ratio() >= least),
+        })
+    };
+    record.interop.iter().filter_map(judge).collect()
 }
 
 fn verdict(met: bool) -> Verdict {

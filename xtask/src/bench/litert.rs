@@ -19,8 +19,8 @@ pub(super) struct LiteRt {
     python: PathBuf,
     /// `peers` of the shared folder.
     peers: PathBuf,
-    /// The script that times from file to first result.
-    start: PathBuf,
+    /// Folder of our own scripts.
+    scripts: PathBuf,
 }
 
 /// From the script's report; the same fields as `penjing bench --json`.
@@ -64,8 +64,22 @@ impl LiteRt {
             output(Command::new(&python).args(pip).args(PACKAGES))?;
             files::write(&marker, &wanted)?;
         }
-        let start = root.join("xtask/litert_start.py");
-        Ok(Self { python, peers, start })
+        Ok(Self { python, peers, scripts: root.join("xtask") })
+    }
+
+    /// The folder that `PENJING_SHARED` names.
+    pub(super) fn shared(&self) -> &Path {
+        self.peers.parent().unwrap_or(&self.peers)
+    }
+
+    /// Python with the packages.
+    pub(super) fn python(&self) -> Command {
+        Command::new(&self.python)
+    }
+
+    /// A script of ours.
+    pub(super) fn script(&self, file: &str) -> PathBuf {
+        self.scripts.join(file)
     }
 
     /// Its name and version.
@@ -94,7 +108,10 @@ impl LiteRt {
     /// The command that loads a model and runs its first batch of 32, `repeats` times; it prints the least microseconds.
     pub(super) fn start(&self, dtype: &str, images: &Images, repeats: usize) -> Command {
         let mut command = Command::new(&self.python);
-        command.arg(&self.start).arg(self.peers.join(model(dtype, 32))).arg(images.images());
+        command
+            .arg(self.script("litert_start.py"))
+            .arg(self.peers.join(model(dtype, 32)))
+            .arg(images.images());
         command.arg(repeats.to_string());
         command
     }

@@ -1,9 +1,11 @@
-//! `cargo xtask bench`: kernels beside the machine's peak and, with `--peers`, the article's network beside LiteRT. It spawns
-//! `cargo bench`, the `penjing` binary and Python; what it times is what a user runs.
+//! `cargo xtask bench`: kernels beside the machine's peak; with `--peers` the article's network beside LiteRT, with `--interop`
+//! the reference models of MLPerf Tiny. It spawns `cargo bench`, the `penjing` binary and Python; what it times is what a user
+//! runs.
 
 mod answers;
 mod bars;
 mod images;
+mod interop;
 mod kernels;
 mod litert;
 mod peak_memory;
@@ -31,18 +33,21 @@ use crate::reproduce;
 
 pub(crate) use peak_memory::{PeakMemoryArgs, run as peak_memory};
 
-/// Time kernels beside the machine's peak and, with --peers, the article's network beside LiteRT.
+/// Time kernels beside the machine's peak, and networks beside LiteRT.
 #[derive(Args)]
 pub(crate) struct BenchArgs {
     /// Alternate with LiteRT on the article's network
     #[arg(long)]
     peers: bool,
+    /// Alternate with LiteRT on the reference models of MLPerf Tiny
+    #[arg(long)]
+    interop: bool,
     /// Times that the two alternate
-    #[arg(long, value_name = "N", default_value_t = 5, requires = "peers",
+    #[arg(long, value_name = "N", default_value_t = 5,
           value_parser = clap::value_parser!(u16).range(1..))]
     rounds: u16,
     /// Timed passes of each process
-    #[arg(long, value_name = "N", default_value_t = 50, requires = "peers",
+    #[arg(long, value_name = "N", default_value_t = 50,
           value_parser = clap::value_parser!(u16).range(1..))]
     repeats: u16,
     /// One round and few passes: shows that all works, not how fast
@@ -61,8 +66,11 @@ pub(crate) fn run(args: &BenchArgs, root: &Path) -> Result<bool> {
     let folder = root.join("target/bench");
     std::fs::create_dir_all(&folder).with_context(|| folder.display().to_string())?;
     // at once: what is missing should not be found out after minutes
-    let litert =
-        if args.peers { Some(LiteRt::install(root, &root.join("target/litert"))?) } else { None };
+    let litert = if args.peers || args.interop {
+        Some(LiteRt::install(root, &root.join("target/litert"))?)
+    } else {
+        None
+    };
     // before the build: a commit that comes while this runs is not what is measured
     let commit = host::commit(root);
     let penjing = Penjing::build(root)?;
@@ -71,11 +79,17 @@ pub(crate) fn run(args: &BenchArgs, root: &Path) -> Result<bool> {
     let kernels = kernels::measure(root, &folder.join("criterion"), args.quick)?;
     step.done("layers and peaks");
     let found = match &litert {
-        Some(litert) => {
+        Some(litert) if args.peers => {
             let setup = setup(args, root, &penjing, litert, &kernels.peaks, &progress)?;
             Some(peers::measure(&setup, &progress)?)
         }
-        None => None,
+        _ => None,
+    };
+    let foreign = match &litert {
+        Some(litert) if args.interop => {
+            interop::measure((&penjing, litert), &folder, numbers(args), &progress)?
+        }
+        _ => Vec::new(),
     };
     let record = Record {
         host: Machine::here(),
@@ -87,6 +101,7 @@ pub(crate) fn run(args: &BenchArgs, root: &Path) -> Result<bool> {
         peaks: kernels.peaks,
         layers: kernels.layers,
         peers: found.as_ref().map(|found| found.peers.clone()),
+        interop: foreign,
     };
     if let Some(Found { isa, .. }) = &found {
         ensure!(*isa == record.isa, "the benches ran {} kernels, penjing {isa}", record.isa);
@@ -97,6 +112,11 @@ pub(crate) fn run(args: &BenchArgs, root: &Path) -> Result<bool> {
     }
     println!("{:.0} s after the build", progress.seconds());
     Ok(!args.check || meets_all(&record))
+}
+
+/// Rounds, and timed passes of each process.
+fn numbers(args: &BenchArgs) -> (usize, usize) {
+    if args.quick { (1, 3) } else { (args.rounds.into(), args.repeats.into()) }
 }
 
 /// What the peers' rounds work with.
@@ -111,7 +131,7 @@ fn setup<'a>(
     let folder = root.join("target/bench");
     let mut sets: Vec<String> = peaks.iter().map(|peak| peak.isa.clone()).collect();
     sets.dedup();
-    let (rounds, repeats) = if args.quick { (1, 3) } else { (args.rounds, args.repeats) };
+    let (rounds, repeats) = numbers(args);
     Ok(Setup {
         penjing,
         litert,
@@ -122,8 +142,8 @@ fn setup<'a>(
         ],
         folder,
         sets,
-        rounds: rounds.into(),
-        repeats: repeats.into(),
+        rounds,
+        repeats,
     })
 }
 
@@ -139,7 +159,8 @@ fn keep(root: &Path, record: &Record) -> Result<()> {
 /// Says which bars were missed.
 fn meets_all(record: &Record) -> bool {
     let of_peers = record.peers.iter().flat_map(|peers| bars::judge_peers(record, peers));
-    let judged = of_peers.chain(bars::judge_layers(record));
+    let of_models = bars::judge_interop(record);
+    let judged = of_peers.chain(of_models).chain(bars::judge_layers(record));
     let missed: Vec<_> = judged.filter(|bar| bar.verdict == Verdict::Missed).collect();
     for bar in &missed {
         eprintln!("MISSED {}: {}, expected {}", bar.what, bar.found, bar.expected);

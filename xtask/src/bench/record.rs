@@ -27,6 +27,9 @@ pub(super) struct Record {
     pub(super) layers: Vec<Layer>,
     /// Present of a run with `--peers`.
     pub(super) peers: Option<Peers>,
+    /// The reference models of MLPerf Tiny, of a run with `--interop`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) interop: Vec<Foreign>,
 }
 
 /// The most that one core can do.
@@ -95,6 +98,37 @@ pub(super) struct Times {
     pub(super) median: f64,
     /// Fraction of the test images that are classified as labelled, the same in every round.
     pub(super) accuracy: f64,
+}
+
+/// A model that another tool made, beside LiteRT at batch 1 on one thread.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+pub(super) struct Foreign {
+    pub(super) name: String,
+    pub(super) dtype: String,
+    /// Of our file and of theirs.
+    pub(super) bytes: [u64; 2],
+    pub(super) ours: Span,
+    pub(super) theirs: Span,
+}
+
+impl Foreign {
+    /// LiteRT's least time over ours, of whole calls.
+    pub(super) fn ratio(&self) -> f64 {
+        self.theirs.min / self.ours.min
+    }
+}
+
+/// Microseconds a sample, from input buffer to output buffer.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Serialize)]
+pub(super) struct Span {
+    /// Of all passes of all rounds.
+    pub(super) min: f64,
+    /// Median over the rounds of each round's tenth percentile.
+    pub(super) p10: f64,
+    /// Median over the rounds of each round's median.
+    pub(super) median: f64,
+    /// The least without handing buffers in and out.
+    pub(super) invoke_min: f64,
 }
 
 /// Our own threads. Microseconds an image.
@@ -268,6 +302,7 @@ pub(super) fn made_up() -> Record {
             layer("depthwise3x3", "int8", 10_000),
             layer("depthwise3x3", "f32", 5_000),
         ],
+        interop: Vec::new(),
         peers: Some(peers),
     }
 }

@@ -1,7 +1,7 @@
 //! A record as tables, for a terminal and for docs/performance.md. It measures and judges nothing.
 
 use super::bars::{self, Judged, Verdict};
-use super::record::{Layer, Pair, Peers, Record};
+use super::record::{Foreign, Layer, Pair, Peers, Record, Span};
 
 /// Rows under a heading.
 struct Table {
@@ -72,6 +72,9 @@ fn tables(record: &Record) -> Vec<Table> {
         tables.extend([pairs(record, peers), scaling(peers), starts(peers)]);
         tables.push(judged(bars::judge_peers(record, peers)));
     }
+    if !record.interop.is_empty() {
+        tables.extend([foreign(record), judged(bars::judge_interop(record))]);
+    }
     tables.extend([layers(record), peaks(record)]);
     tables
 }
@@ -84,6 +87,39 @@ fn digits(x: f64) -> String {
 
 fn percent(share: Option<f64>) -> String {
     share.map_or_else(|| "?".to_owned(), |share| format!("{:.1} %", 100.0 * share))
+}
+
+fn foreign(record: &Record) -> Table {
+    let row = |row: &Foreign| {
+        let times = |span: &Span| [span.min, span.p10, span.median, span.invoke_min].map(digits);
+        let mut cells = vec![row.name.clone(), row.dtype.clone()];
+        cells.extend(times(&row.ours));
+        cells.extend(times(&row.theirs));
+        cells.push(format!("{:.2}x", row.ratio()));
+        cells.extend(row.bytes.map(|bytes| bytes.to_string()));
+        cells
+    };
+    let [min, p10, median, invoke] = ["LiteRT min", "p10", "median", "invoke alone"];
+    Table {
+        title: "Reference models of MLPerf Tiny: Penjing and LiteRT, batch 1, one thread, microseconds a sample",
+        words: 2,
+        header: vec![
+            "model",
+            "type",
+            "Penjing min",
+            p10,
+            median,
+            "again",
+            min,
+            p10,
+            median,
+            invoke,
+            "ratio of minima",
+            "bytes .pnj",
+            "bytes .tflite",
+        ],
+        rows: record.interop.iter().map(row).collect(),
+    }
 }
 
 fn pairs(record: &Record, peers: &Peers) -> Table {

@@ -34,6 +34,28 @@ pub(crate) trait Set: Copy {
     /// # Safety
     /// As many bytes can be written at `to`.
     unsafe fn store_i8(self, x: <Self::Reals as Reals>::R, zero_point: i32, to: *mut i8);
+    /// As [`store_i8`](Self::store_i8) of `x`, four vectors side by side, none above `rule.max - rule.zero_point`; what is below
+    /// `lo`, which is `rule.min - rule.zero_point`, is taken for it.
+    ///
+    /// # Safety
+    /// As many bytes can be written at `to`.
+    #[inline(always)]
+    unsafe fn store_four_i8(
+        self,
+        x: [<Self::Reals as Reals>::R; 4],
+        lo: <Self::Reals as Reals>::R,
+        rule: Requantize,
+        to: *mut i8,
+    ) {
+        let reals = self.reals();
+        for (n, x) in x.into_iter().enumerate() {
+            // SAFETY: the caller lends four vectors' bytes.
+            unsafe {
+                let to = to.add(n * <Self::Reals as Lanes>::LANES);
+                self.store_i8(reals.max(x, lo), rule.zero_point, to);
+            }
+        }
+    }
     /// The largest of four sums, as reals rounded to nearest even.
     fn best(self, sums: [<Self::Ints as Lanes>::V; 4]) -> <Self::Reals as Reals>::R;
     /// Which integer products [`patches`](Self::patches) takes; `None` for none: reals do it.
@@ -79,6 +101,9 @@ impl Codes {
         4 / self.bytes()
     }
 }
+
+/// Lanes of the widest set.
+pub(crate) const MAX_LANES: usize = 16;
 
 /// Products of codes whose sum f32 holds exactly: `|q - zero_point| <= 255` times `|w| <= 128`, 514 times, stays below 2^24.
 pub(crate) const EXACT_PRODUCTS: usize = 512;

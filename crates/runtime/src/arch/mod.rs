@@ -22,12 +22,15 @@ macro_rules! instructions {
 
 #[cfg(target_arch = "aarch64")]
 mod aarch64;
+mod arithmetic;
 pub(crate) mod kernels;
 pub(crate) mod lanes;
 pub(crate) mod memory;
 mod portable;
 #[cfg(target_arch = "x86_64")]
 mod x86;
+
+pub(crate) use arithmetic::{Arithmetic, Clamp, Floats, Integers, ToCode};
 
 use crate::error::Error;
 use alloc::string::String;
@@ -64,37 +67,6 @@ enum Token {
 pub(crate) trait Kernel {
     type Output;
     fn run<S: Set>(self, set: S) -> Self::Output;
-}
-
-/// What numbers a kernel sums: [`Integers`] or [`Floats`].
-pub(crate) trait Arithmetic {
-    type Sum: memory::Plain + PartialOrd;
-    type Lanes<S: Set>: Lanes<Sum = Self::Sum>;
-    fn lanes<S: Set>(set: S) -> Self::Lanes<S>;
-}
-
-/// Codes, summed exactly.
-pub(crate) struct Integers;
-
-/// f32.
-pub(crate) struct Floats;
-
-impl Arithmetic for Integers {
-    type Sum = i32;
-    type Lanes<S: Set> = S::Ints;
-    #[inline(always)]
-    fn lanes<S: Set>(set: S) -> S::Ints {
-        set.ints()
-    }
-}
-
-impl Arithmetic for Floats {
-    type Sum = f32;
-    type Lanes<S: Set> = S::Reals;
-    #[inline(always)]
-    fn lanes<S: Set>(set: S) -> S::Reals {
-        set.reals()
-    }
 }
 
 impl Isa {

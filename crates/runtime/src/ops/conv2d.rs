@@ -4,22 +4,23 @@
 //! codes or reals. A pool before requantization or ReLU is exact, since both are monotone.
 
 use super::max_pool2d::MaxPool2d;
-use super::sums::{self, Quantization, Sums, Weighted, image_of, place_of};
+use super::sums::{self, Quantization, Rows, Sums, Weighted, image_of, place_of};
 use super::window::Window;
 use super::{Failure, Planning, mismatch};
-use crate::arch::kernels::conv::{Gather, Product, RunProduct};
+use crate::arch::kernels::conv::{Gather, Product};
 use crate::arch::kernels::prepare::{PlaneShape, Prepare, shift};
 use crate::arch::kernels::rows::{Pool, PoolRow};
+use crate::arch::kernels::target::Target;
 use crate::arch::lanes::Codes;
 use crate::arch::memory::{room, take};
-use crate::arch::{Arithmetic, Floats, Integers, Isa};
+use crate::arch::{Floats, Integers, Isa};
 use crate::budget::product;
 use crate::operand::Weights;
 use crate::tensor::{Input, Output};
 use core::ops::Range;
 use penjing_format::{Conv2d as Attributes, TensorType};
 
-/// Sums that a run of positions may have: what stays in the nearest cache beside weights and inputs.
+/// Outputs that a run of positions may have where there are several tiles: what stays in the nearest cache beside weights.
 const RUN_SUMS: usize = 4096;
 
 /// The fewest positions of a run, a multiple of every kernel's block.
@@ -36,6 +37,8 @@ pub(crate) struct Conv2d {
     weights: Weights,
     /// Vectors of a tile of output channels.
     tile: usize,
+    /// Lanes of a vector.
+    vector: usize,
     /// Output channels, rounded up to whole tiles.
     lanes: usize,
     sums: Sums,
@@ -89,7 +92,19 @@ impl Conv2d {
         });
         weights.fill(&op.weights, place, |channel, sum| folding.take(channel, sum));
         let direct = raw && plane.is_plain() && gather.end(&(0..window.positions())) <= image_bytes;
-        Ok(Self { window, plane, direct, codes, gather, weights, tile, lanes, sums, pool: None })
+        Ok(Self {
+            window,
+            plane,
+            direct,
+            codes,
+            gather,
+            weights,
+            tile,
+            vector: traits.lanes,
+            lanes,
+            sums,
+            pool: None,
+        })
     }
 
     /// Takes over the pool of its output. Rows that two windows share would be computed twice: the planner avoids that.
@@ -114,6 +129,9 @@ impl Conv2d {
         if self.pool.is_some() {
             return self.window.output[1];
         }
+        if self.lanes == self.tile * self.vector {
+            return self.window.positions();
+        }
         let run = (RUN_SUMS / self.lanes / RUN_POSITIONS * RUN_POSITIONS).max(RUN_POSITIONS);
         run.min(self.window.positions())
     }
@@ -123,10 +141,11 @@ impl Conv2d {
     }
 
     pub(crate) fn scratch(&self) -> usize {
-        let pooled = self.pool.as_ref().map_or(0, |(pool, _)| pool.output[1]);
-        room::<u8>(self.plane_bytes())
-            + room::<f32>(self.run_positions() * self.lanes)
-            + room::<f32>(pooled * self.lanes)
+        let pooled = self.pool.as_ref().map_or(0, |(pool, _)| {
+            room::<f32>(self.run_positions() * self.lanes)
+                + room::<f32>(pool.output[1] * self.lanes)
+        });
+        room::<u8>(self.plane_bytes()) + pooled
     }
 
     /// Runs on `images` images.
@@ -150,65 +169,52 @@ impl Conv2d {
                 isa.dispatch(Prepare { shape, image: image_in, zero_point, codes, plane });
                 plane
             };
-            let channels = self.window.out_channels;
             match (&self.sums, place_of(&mut output, image, images)) {
-                (Sums::Reals { bias, clamp }, Output::F32(mut out)) => {
-                    self.rows::<Floats>(isa, plane, bias, scratch, |sums| {
-                        let to = sums::next(&mut out, sums.len() / self.lanes * channels);
-                        sums::reals(isa, sums, self.lanes, channels, *clamp, to);
-                    });
+                (Sums::Reals { bias, clamp }, Output::F32(out)) => {
+                    self.rows::<Floats>(isa, plane, bias, *clamp, out, scratch);
                 }
-                (Sums::Codes { bias, to: rule, .. }, Output::I8(mut out)) => {
-                    self.rows::<Integers>(isa, plane, bias, scratch, |sums| {
-                        let to = sums::next(&mut out, sums.len() / self.lanes * channels);
-                        sums::codes(isa, sums, self.lanes, channels, rule, to);
-                    });
+                (Sums::Codes { bias, to, .. }, Output::I8(out)) => {
+                    self.rows::<Integers>(isa, plane, bias, to.rule(), out, scratch);
                 }
                 (_, output) => mismatch("conv2d", input.dtype(), output.dtype()),
             }
         }
     }
 
-    /// Hands all sums to `emit` in order, a run of positions at a time, pooled if there is a pool.
-    fn rows<A: Arithmetic>(
+    /// Makes all outputs in order, a run of positions at a time, pooled if there is a pool.
+    fn rows<A: Rows>(
         &self,
         isa: Isa,
         plane: &[u8],
         bias: &[A::Sum],
+        rule: A::Rule<'_>,
+        mut out: &mut [A::Out],
         mut scratch: &mut [u8],
-        mut emit: impl FnMut(&[A::Sum]),
     ) {
-        let run = self.run_positions();
-        let row = take::<A::Sum>(&mut scratch, run * self.lanes);
-        let product = |positions: Range<usize>, sums: &mut [A::Sum]| {
-            isa.dispatch(RunProduct::<A>(Product {
-                gather: &self.gather,
-                positions,
-                plane,
-                weights: self.weights.dwords(),
-                bias,
-                sums,
-                tile: self.tile,
-            }));
+        let (run, channels) = (self.run_positions(), self.window.out_channels);
+        let product = |positions: Range<usize>, target: Target<'_, '_, A>| {
+            let (gather, weights, tile) = (&self.gather, self.weights.dwords(), self.tile);
+            isa.dispatch(Product { gather, positions, plane, weights, bias, target, tile });
         };
         let Some((pool, columns)) = &self.pool else {
             let positions = self.window.positions();
             for first in (0..positions).step_by(run) {
                 let end = positions.min(first + run);
-                let sums = &mut row[..(end - first) * self.lanes];
-                product(first..end, sums);
-                emit(sums);
+                let out = sums::next(&mut out, (end - first) * channels);
+                product(first..end, Target::Out { rule, channels, out });
             }
             return;
         };
+        let row = take::<A::Sum>(&mut scratch, run * self.lanes);
         let pooled = take::<A::Sum>(&mut scratch, columns.windows.len() * self.lanes);
         for pool_y in 0..pool.output[0] {
             let window = pool.window_at(0, pool_y);
             for y in window.clone() {
-                product(y * run..(y + 1) * run, row);
+                product(y * run..(y + 1) * run, Target::Sums(row));
                 isa.dispatch(Pool { shape: columns, row, pooled, first: y == window.start });
             }
-            emit(pooled);
+            let to = sums::next(&mut out, columns.windows.len() * channels);
+            A::emit(isa, pooled, self.lanes, channels, rule, to);
         }
     }
 }

@@ -1,15 +1,15 @@
 //! Depthwise convolution of any kernel, stride, padding, dilation and depth multiplier. Output channels are in lanes; codes are
 //! exact integers in f32 lanes.
 
-use super::sums::{self, Quantization, Sums, Weighted, image_of, place_of};
+use super::sums::{self, Quantization, Rows, Sums, Weighted, image_of, place_of};
 use super::window::Window;
 use super::{Failure, Planning, mismatch};
-use crate::arch::Isa;
 use crate::arch::kernels::conv::Gather;
 use crate::arch::kernels::depthwise::{IntegerSums, Join, RealSums, RunDepthwise};
 use crate::arch::kernels::prepare::{PlaneShape, Prepare};
 use crate::arch::lanes::Codes;
 use crate::arch::memory::{bytes_of_mut, room, take};
+use crate::arch::{Floats, Integers, Isa};
 use crate::budget::product;
 use crate::operand::Weights;
 use crate::tensor::{Input, Output};
@@ -115,13 +115,13 @@ impl DepthwiseConv2d {
                 (Sums::Reals { bias, clamp }, Output::F32(mut out)) => {
                     self.rows::<RealSums>(isa, plane, bias, scratch, |sums, channels| {
                         let to = sums::next(&mut out, sums.len() / self.lanes * channels);
-                        sums::reals(isa, sums, self.lanes, channels, *clamp, to);
+                        Floats::emit(isa, sums, self.lanes, channels, *clamp, to);
                     });
                 }
                 (Sums::Codes { bias, to: rule, .. }, Output::I8(mut out)) => {
                     self.rows::<IntegerSums>(isa, plane, bias, scratch, |sums, channels| {
                         let to = sums::next(&mut out, sums.len() / self.lanes * channels);
-                        sums::codes(isa, sums, self.lanes, channels, rule, to);
+                        Integers::emit(isa, sums, self.lanes, channels, rule.rule(), to);
                     });
                 }
                 (_, output) => mismatch("depthwise_conv2d", input.dtype(), output.dtype()),

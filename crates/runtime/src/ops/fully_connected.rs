@@ -1,14 +1,15 @@
 //! Matrix product of a batch's features by weights `[out, in]`. Outputs are in lanes where they fill them, else features are.
 
 use super::conv_pool::{ConvPool, Planar};
-use super::sums::{self, Quantization, Sums, Weighted, image_of};
+use super::sums::{Quantization, Rows, Sums, Weighted, image_of};
 use super::{Failure, Planning, mismatch};
-use crate::arch::kernels::conv::{Gather, Product, RunProduct};
+use crate::arch::kernels::conv::{Gather, Product};
 use crate::arch::kernels::dot::RunDot;
 use crate::arch::kernels::prepare::{PlaneShape, Prepare, shift};
+use crate::arch::kernels::target::Target;
 use crate::arch::lanes::Codes;
 use crate::arch::memory::{cast, room, take};
-use crate::arch::{Arithmetic, Floats, Integers, Isa};
+use crate::arch::{Floats, Integers, Isa};
 use crate::budget::product;
 use crate::operand::Weights;
 use crate::tensor::{Input, Output};
@@ -104,7 +105,11 @@ impl FullyConnected {
     }
 
     pub(crate) fn scratch(&self, images: usize) -> usize {
-        room::<u8>(images * self.plane_bytes()) + room::<f32>(images * self.lanes)
+        let sums = match self.path {
+            Path::Outputs { .. } => 0,
+            Path::Features { .. } => room::<f32>(images * self.lanes),
+        };
+        room::<u8>(images * self.plane_bytes()) + sums
     }
 
     /// Runs on `images` images.
@@ -130,38 +135,46 @@ impl FullyConnected {
         };
         match (&self.sums, output) {
             (Sums::Reals { bias, clamp }, Output::F32(out)) => {
-                let sums = take::<f32>(&mut scratch, images * self.lanes);
-                self.product::<Floats>(isa, planes, bias, sums, images);
-                sums::reals(isa, sums, self.lanes, self.outputs, *clamp, out);
+                self.product::<Floats>(isa, planes, bias, *clamp, out, scratch);
             }
             (Sums::Codes { bias, to, .. }, Output::I8(out)) => {
-                let sums = take::<i32>(&mut scratch, images * self.lanes);
-                self.product::<Integers>(isa, planes, bias, sums, images);
-                sums::codes(isa, sums, self.lanes, self.outputs, to, out);
+                self.product::<Integers>(isa, planes, bias, to.rule(), out, scratch);
             }
             (_, output) => mismatch("fully_connected", input.dtype(), output.dtype()),
         }
     }
 
-    fn product<A: Arithmetic>(
+    fn product<A: Rows>(
         &self,
         isa: Isa,
         plane: &[u8],
         bias: &[A::Sum],
-        sums: &mut [A::Sum],
-        images: usize,
+        rule: A::Rule<'_>,
+        out: &mut [A::Out],
+        mut scratch: &mut [u8],
     ) {
-        let weights = self.weights.dwords();
+        let (weights, channels) = (self.weights.dwords(), self.outputs);
+        let images = out.len() / channels;
         match &self.path {
             Path::Outputs { gather, tile } => {
                 let (positions, tile) = (0..images, *tile);
-                let product = Product { gather, positions, plane, weights, bias, sums, tile };
-                isa.dispatch(RunProduct::<A>(product));
+                let target = Target::Out { rule, channels, out };
+                isa.dispatch(Product::<A> {
+                    gather,
+                    positions,
+                    plane,
+                    weights,
+                    bias,
+                    target,
+                    tile,
+                });
             }
             Path::Features { dwords } => {
+                let sums = take::<A::Sum>(&mut scratch, images * self.lanes);
                 let inputs = cast(&plane[..images * dwords * 4]);
-                let (dwords, outputs, pitch) = (*dwords, self.outputs, self.lanes);
+                let (dwords, outputs, pitch) = (*dwords, channels, self.lanes);
                 isa.dispatch(RunDot::<A> { inputs, weights, dwords, outputs, bias, pitch, sums });
+                A::emit(isa, sums, pitch, channels, rule, out);
             }
         }
     }

@@ -1,8 +1,8 @@
 //! What every op with weights shares: what its sums are, and what becomes of them. The kernels that make them are `arch`'s.
 
-use crate::arch::Isa;
 use crate::arch::kernels::rows::{ToCodes, ToReals};
 use crate::arch::lanes::Codes;
+use crate::arch::{Arithmetic, Clamp, Floats, Integers, Isa, ToCode};
 use crate::operand;
 use crate::tensor::{Input, Output};
 use alloc::vec::Vec;
@@ -68,6 +68,10 @@ impl Requantization {
         let mut multipliers: Vec<f32> = (0..channels).map(|c| rule(c).multiplier).collect();
         multipliers.resize(channels.next_multiple_of(16), 0.0);
         Self { rule: rule(0), multipliers }
+    }
+
+    pub(crate) fn rule(&self) -> ToCode<'_> {
+        ToCode { multipliers: &self.multipliers, rule: self.rule }
     }
 }
 
@@ -152,29 +156,37 @@ impl Folding<'_> {
     }
 }
 
-/// Writes real sums, `[positions][lanes]`, to an output of `channels` a position.
-pub(crate) fn reals(
-    isa: Isa,
-    sums: &[f32],
-    lanes: usize,
-    channels: usize,
-    clamp: Option<[f32; 2]>,
-    out: &mut [f32],
-) {
-    isa.dispatch(ToReals { sums, lanes, channels, clamp, out });
+/// Sums that wait in memory for what becomes of them.
+pub(crate) trait Rows: Arithmetic {
+    /// Writes sums, `[positions][lanes]`, to an output of `channels` a position.
+    fn emit(
+        isa: Isa,
+        sums: &[Self::Sum],
+        lanes: usize,
+        channels: usize,
+        rule: Self::Rule<'_>,
+        out: &mut [Self::Out],
+    );
 }
 
-/// Writes integer sums, `[positions][lanes]`, to an output of `channels` a position.
-pub(crate) fn codes(
-    isa: Isa,
-    sums: &[i32],
-    lanes: usize,
-    channels: usize,
-    to: &Requantization,
-    out: &mut [i8],
-) {
-    let (multipliers, rule) = (&to.multipliers[..], to.rule);
-    isa.dispatch(ToCodes { sums, lanes, channels, multipliers, rule, out });
+impl Rows for Floats {
+    fn emit(isa: Isa, sums: &[f32], lanes: usize, channels: usize, clamp: Clamp, out: &mut [f32]) {
+        isa.dispatch(ToReals { sums, lanes, channels, clamp, out });
+    }
+}
+
+impl Rows for Integers {
+    fn emit(
+        isa: Isa,
+        sums: &[i32],
+        lanes: usize,
+        channels: usize,
+        rule: ToCode<'_>,
+        out: &mut [i8],
+    ) {
+        let ToCode { multipliers, rule } = rule;
+        isa.dispatch(ToCodes { sums, lanes, channels, multipliers, rule, out });
+    }
 }
 
 /// One image of `images`.

@@ -4,7 +4,9 @@
 
 use super::super::lanes::{Lanes, Set};
 use super::super::{Arithmetic, Kernel};
+use super::target::{At, Target, Waiting};
 use alloc::vec::Vec;
+use core::mem::MaybeUninit;
 use core::ops::Range;
 
 /// Where products take their inputs: position `p` and dword `k` of a kernel lie at byte `bases[p] + offsets[k]`.
@@ -52,75 +54,71 @@ impl Gather {
     }
 }
 
-/// Writes sums of the positions `positions` to `sums`, `[positions][tiles * tile * LANES]`.
-pub(crate) struct Product<'a, S> {
+/// The products of the positions `positions`, and what becomes of them.
+pub(crate) struct Product<'a, 'r, A: Arithmetic> {
     pub(crate) gather: &'a Gather,
     pub(crate) positions: Range<usize>,
     pub(crate) plane: &'a [u8],
     /// `[tiles][dwords][tile * LANES]`.
     pub(crate) weights: &'a [u32],
     /// One a lane of every tile.
-    pub(crate) bias: &'a [S],
-    pub(crate) sums: &'a mut [S],
+    pub(crate) bias: &'a [A::Sum],
+    pub(crate) target: Target<'a, 'r, A>,
     /// Vectors of a tile, 1 to 4.
     pub(crate) tile: usize,
 }
 
-/// A product of integers or of reals.
-pub(crate) struct RunProduct<'a, A: Arithmetic>(pub(crate) Product<'a, A::Sum>);
-
-impl<A: Arithmetic> Kernel for RunProduct<'_, A> {
+impl<A: Arithmetic> Kernel for Product<'_, '_, A> {
     type Output = ();
 
     #[inline(always)]
     fn run<S: Set>(self, set: S) {
-        let lanes = A::lanes(set);
         // A tile's sums, its weights and one input must fit in the registers, with one to spare for the compiler.
-        match (self.0.tile, S::REGISTERS >= 32) {
-            (1, false) => self.0.run::<A::Lanes<S>, 8, 1>(lanes),
-            (2, false) => self.0.run::<A::Lanes<S>, 6, 2>(lanes),
-            (3, false) => self.0.run::<A::Lanes<S>, 3, 3>(lanes),
-            (1, true) => self.0.run::<A::Lanes<S>, 12, 1>(lanes),
-            (2, true) => self.0.run::<A::Lanes<S>, 12, 2>(lanes),
-            (3, true) => self.0.run::<A::Lanes<S>, 8, 3>(lanes),
-            (_, true) => self.0.run::<A::Lanes<S>, 6, 4>(lanes),
+        match (self.tile, S::REGISTERS >= 32) {
+            (1, false) => self.run::<S, 8, 1>(set),
+            (2, false) => self.run::<S, 6, 2>(set),
+            (3, false) => self.run::<S, 3, 3>(set),
+            (1, true) => self.run::<S, 8, 1>(set),
+            (2, true) => self.run::<S, 8, 2>(set),
+            (3, true) => self.run::<S, 8, 3>(set),
+            (_, true) => self.run::<S, 6, 4>(set),
             (tile, false) => unreachable!("tiles of {tile} vectors"),
         }
     }
 }
 
-impl<T: Copy> Product<'_, T> {
+impl<A: Arithmetic> Product<'_, '_, A> {
     #[inline(always)]
-    fn run<L: Lanes<Sum = T>, const M: usize, const N: usize>(self, lanes: L) {
-        let width = N * L::LANES;
+    fn run<S: Set, const M: usize, const N: usize>(mut self, set: S) {
+        let width = N * <A::Lanes<S> as Lanes>::LANES;
         let dwords = self.gather.dwords();
         let tiles = self.bias.len() / width;
         let bases = &self.gather.bases[self.positions.clone()];
         assert!(self.plane.len() >= self.gather.end(&self.positions), "plane");
         assert!(self.weights.len() >= tiles * dwords * width, "weights");
-        assert!(self.sums.len() >= bases.len() * tiles * width, "sums");
-        let (plane, end) = (self.plane.as_ptr(), self.sums.len());
+        self.target.check(bases.len(), tiles * width, N * <A::Lanes<S> as Lanes>::LANES);
+        let plane = self.plane.as_ptr();
         for tile in 0..tiles {
             let weights = &self.weights[tile * dwords * width..(tile + 1) * dwords * width];
             let bias = &self.bias[tile * width..(tile + 1) * width];
-            let place = Place { plane, offsets: &self.gather.offsets, weights, bias };
+            let place = Place::<A> { plane, offsets: &self.gather.offsets, weights, bias };
             let (blocks, rest) = bases.as_chunks::<M>();
-            let pitch = tiles * width;
-            // SAFETY: `Gather` bounds every address by its `end`, which the plane reaches; weights, bias and sums were measured
-            // above, for `tiles` tiles of `width` lanes.
+            let mut at = At { first: 0, rows: M, lane: tile * width, tiles };
+            // SAFETY: `Gather` bounds every address by its `end`, which the plane reaches; weights, bias and the target were
+            // measured above, for `tiles` tiles of `width` lanes.
             unsafe {
-                for (block, bases) in blocks.iter().enumerate() {
-                    let sums = &mut self.sums[block * M * pitch + tile * width..];
-                    place.block::<L, M, N>(lanes, bases, M, pitch, sums);
+                for bases in blocks {
+                    place.block::<S, M, N>(set, bases, at, &mut self.target);
+                    at.first += M;
                 }
-                let sums = &mut self.sums[(blocks.len() * M * pitch + tile * width).min(end)..];
+                at.rows = rest.len();
                 match *rest {
                     [] => {}
-                    [base] => place.block::<L, 1, N>(lanes, &[base], 1, pitch, sums),
+                    [base] => place.block::<S, 1, N>(set, &[base], at, &mut self.target),
                     [.., last] => {
                         let mut bases = [last; M];
                         bases[..rest.len()].copy_from_slice(rest);
-                        place.block::<L, M, N>(lanes, &bases, rest.len(), pitch, sums);
+                        place.block::<S, M, N>(set, &bases, at, &mut self.target);
                     }
                 }
             }
@@ -128,44 +126,49 @@ impl<T: Copy> Product<'_, T> {
     }
 }
 
-struct Place<'a, T> {
+struct Place<'a, A: Arithmetic> {
     plane: *const u8,
     offsets: &'a [u32],
     weights: &'a [u32],
-    bias: &'a [T],
+    bias: &'a [A::Sum],
 }
 
-impl<T: Copy> Place<'_, T> {
-    /// The sums of the first `rows` positions, at least 1 of `M`.
+impl<A: Arithmetic> Place<'_, A> {
+    /// The sums of `at.rows` positions, at least 1 of `M`.
     ///
     /// # Safety
     /// All of `bases` plus `offsets` plus 4 lie inside the plane; `weights` has `offsets.len() * N * LANES` elements, `bias`
-    /// `N * LANES`, and `sums` as many from every `pitch` on for each base.
+    /// `N * LANES`, and the target has been checked.
     #[inline(always)]
-    unsafe fn block<L: Lanes<Sum = T>, const M: usize, const N: usize>(
+    unsafe fn block<S: Set, const M: usize, const N: usize>(
         &self,
-        lanes: L,
+        set: S,
         bases: &[u32; M],
-        rows: usize,
-        pitch: usize,
-        sums: &mut [T],
+        at: At,
+        target: &mut Target<'_, '_, A>,
     ) {
+        let lanes = A::lanes(set);
+        let width = <A::Lanes<S> as Lanes>::LANES;
+        let chunk = <A::Lanes<S> as Lanes>::CHUNK;
         let mut inputs = [self.plane; M];
         for m in 0..M {
             // SAFETY: inside the plane, by this function's contract.
             inputs[m] = unsafe { self.plane.add(bases[m] as usize) };
         }
-        assert!(sums.len() >= (rows - 1) * pitch + N * L::LANES, "sums");
-        let sums = sums.as_mut_ptr();
         let mut weights = self.weights.as_ptr();
-        for (chunk, offsets) in self.offsets.chunks(L::CHUNK).enumerate() {
+        let mut waiting: [[Waiting<A::Sum>; N]; M] = [[MaybeUninit::uninit(); N]; M];
+        let mut left = self.offsets;
+        loop {
+            let first = left.len() == self.offsets.len();
+            let (offsets, rest) = left.split_at(left.len().min(chunk));
+            left = rest;
             let mut acc = [[lanes.zero(); N]; M];
             for &offset in offsets {
                 // SAFETY: `N * LANES` weights a dword; every input lies inside the plane, by this function's contract.
                 unsafe {
                     let mut w = [lanes.operand(weights); N];
                     for n in 1..N {
-                        w[n] = lanes.operand(weights.add(n * L::LANES));
+                        w[n] = lanes.operand(weights.add(n * width));
                     }
                     for m in 0..M {
                         let x = lanes.splat(inputs[m].add(offset as usize));
@@ -173,20 +176,30 @@ impl<T: Copy> Place<'_, T> {
                             acc[m][n] = lanes.dot(acc[m][n], x, w[n]);
                         }
                     }
-                    weights = weights.add(N * L::LANES);
+                    weights = weights.add(N * width);
                 }
             }
-            for m in 0..M {
-                if m >= rows {
-                    break;
+            let bias = self.bias.as_ptr();
+            if left.is_empty() {
+                // SAFETY: `bias` has `N * LANES` elements, by this function's contract, as each vector that waits has; the
+                // target has been checked.
+                unsafe {
+                    if first {
+                        let base = |_, n| bias.add(n * width);
+                        target.put::<S, M, N>(set, acc, base, at);
+                    } else {
+                        let base = |m: usize, n: usize| waiting[m][n].as_ptr().cast::<A::Sum>();
+                        target.put::<S, M, N>(set, acc, base, at);
+                    }
                 }
+                return;
+            }
+            for m in 0..M {
                 for n in 0..N {
-                    // SAFETY: a row of `sums`, as asserted; it and `bias` have `N * LANES` elements, by this function's
-                    // contract.
+                    let to = waiting[m][n].as_mut_ptr().cast::<A::Sum>();
+                    // SAFETY: as above.
                     unsafe {
-                        let to = sums.add(m * pitch + n * L::LANES);
-                        let base =
-                            if chunk == 0 { self.bias.as_ptr().add(n * L::LANES) } else { to };
+                        let base = if first { bias.add(n * width) } else { to };
                         lanes.join(acc[m][n], base, to);
                     }
                 }

@@ -2,13 +2,10 @@
 #![allow(unsafe_code)]
 
 use super::super::Kernel;
-use super::super::lanes::{Lanes, Reals, Set, centred_bounds};
+use super::super::lanes::{Lanes, MAX_LANES, Reals, Set, centred_bounds};
 use super::super::memory::Plain;
 use core::ops::Range;
 use penjing_quant::Requantize;
-
-/// Lanes of the widest set.
-const MAX_LANES: usize = 16;
 
 /// Pools a row of sums along its columns into another; joins what is there unless it is the window's first row.
 pub(crate) struct Pool<'a, T> {

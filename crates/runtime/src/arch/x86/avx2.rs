@@ -6,6 +6,7 @@ use super::super::kernels::patches::Patches;
 use super::super::lanes::{CHUNK_F32, Codes, Ints, Lanes, Pairs, Products, Reals, Set};
 use core::arch::asm;
 use core::arch::x86_64::*;
+use penjing_quant::Requantize;
 
 /// Proof of AVX2 and FMA.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,6 +64,21 @@ impl Set for Avx2 {
             let q = _mm_packs_epi32(_mm256_castsi256_si128(q), _mm256_extracti128_si256::<1>(q));
             let q = _mm_add_epi16(q, _mm_set1_epi16(zero_point as i16));
             _mm_storel_epi64(to.cast(), _mm_packs_epi16(q, q));
+        }
+    }
+    #[inline(always)]
+    unsafe fn store_four_i8(self, x: [__m256; 4], _lo: __m256, rule: Requantize, to: *mut i8) {
+        // SAFETY: `self` proves AVX2; the caller lends 32 bytes.
+        unsafe {
+            // What is too small for an integer becomes the smallest one, and packs to the lowest code.
+            let [a, b, c, d] = x.map(|x| _mm256_cvtps_epi32(x));
+            let zero_point = _mm256_set1_epi16(rule.zero_point as i16);
+            let low = _mm256_adds_epi16(_mm256_packs_epi32(a, b), zero_point);
+            let high = _mm256_adds_epi16(_mm256_packs_epi32(c, d), zero_point);
+            let order = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7);
+            let codes = _mm256_permutevar8x32_epi32(_mm256_packs_epi16(low, high), order);
+            let codes = _mm256_max_epi8(codes, _mm256_set1_epi8(rule.min as i8));
+            _mm256_storeu_si256(to.cast(), codes);
         }
     }
     const PATCHES: Option<Products> = Some(Products::Pairs);

@@ -6,6 +6,7 @@ use super::super::kernels::patches::Patches;
 use super::super::lanes::{CHUNK_F32, Codes, Ints, Lanes, Products, Quads, Reals, Set};
 use core::arch::asm;
 use core::arch::x86_64::*;
+use penjing_quant::Requantize;
 
 /// Proof of AVX-512 F, BW, DQ, VL and VNNI.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,6 +62,22 @@ impl Set for Avx512 {
         unsafe {
             let q = _mm512_add_epi32(_mm512_cvtps_epi32(x), _mm512_set1_epi32(zero_point));
             _mm_storeu_si128(to.cast(), _mm512_cvtepi32_epi8(q));
+        }
+    }
+    #[inline(always)]
+    unsafe fn store_four_i8(self, x: [__m512; 4], _lo: __m512, rule: Requantize, to: *mut i8) {
+        // SAFETY: `self` proves AVX-512; the caller lends 64 bytes.
+        unsafe {
+            // What is too small for an integer becomes the smallest one, and packs to the lowest code.
+            let [a, b, c, d] = x.map(|x| _mm512_cvtps_epi32(x));
+            let zero_point = _mm512_set1_epi16(rule.zero_point as i16);
+            let low = _mm512_adds_epi16(_mm512_packs_epi32(a, b), zero_point);
+            let high = _mm512_adds_epi16(_mm512_packs_epi32(c, d), zero_point);
+            let packed = _mm512_packs_epi16(low, high);
+            let order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
+            let codes = _mm512_permutexvar_epi32(order, packed);
+            let codes = _mm512_max_epi8(codes, _mm512_set1_epi8(rule.min as i8));
+            _mm512_storeu_si512(to.cast(), codes);
         }
     }
     const PATCHES: Option<Products> = Some(Products::Quads);

@@ -6,6 +6,7 @@ use super::super::kernels::patches::Patches;
 use super::super::lanes::{CHUNK_F32, Codes, Ints, Lanes, Pairs, Products, Reals, Set};
 use core::arch::asm;
 use core::arch::x86_64::*;
+use penjing_quant::Requantize;
 
 /// Proof of SSE2, which every x86-64 has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,6 +62,17 @@ impl Set for Sse2 {
             let q = _mm_cvtps_epi32(x);
             let q = _mm_add_epi16(_mm_packs_epi32(q, q), _mm_set1_epi16(zero_point as i16));
             to.cast::<i32>().write_unaligned(_mm_cvtsi128_si32(_mm_packs_epi16(q, q)));
+        }
+    }
+    #[inline(always)]
+    unsafe fn store_four_i8(self, x: [__m128; 4], lo: __m128, rule: Requantize, to: *mut i8) {
+        // SAFETY: `self` proves SSE2; the caller lends 16 bytes.
+        unsafe {
+            let [a, b, c, d] = x.map(|x| _mm_cvtps_epi32(_mm_max_ps(x, lo)));
+            let zero_point = _mm_set1_epi16(rule.zero_point as i16);
+            let low = _mm_add_epi16(_mm_packs_epi32(a, b), zero_point);
+            let high = _mm_add_epi16(_mm_packs_epi32(c, d), zero_point);
+            _mm_storeu_si128(to.cast(), _mm_packs_epi16(low, high));
         }
     }
     const PATCHES: Option<Products> = Some(Products::Pairs);

@@ -220,3 +220,44 @@ fn what_cannot_be_quantized_exits_with_2_and_leaves_nothing() {
     assert!(stderr(&done).contains("[12, 12, 1]"), "{}", stderr(&done));
     assert!(!out.exists());
 }
+
+/// A file of the folder of models and expected outputs; `None`, and a line that says so, where there is no such folder.
+fn shared(name: &str) -> Option<std::path::PathBuf> {
+    let folder = std::env::var_os("PENJING_SHARED").map_or_else(
+        || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared"),
+        std::path::PathBuf::from,
+    );
+    let path = folder.join("interop").join(name);
+    if path.exists() {
+        return Some(path);
+    }
+    assert!(
+        std::env::var_os("PENJING_REQUIRE_SHARED").is_none(),
+        "{}: expected with PENJING_REQUIRE_SHARED",
+        path.display()
+    );
+    println!("SKIPPED: {} is absent", path.display());
+    None
+}
+
+#[test]
+fn a_trained_residual_network_keeps_its_classes() {
+    let (Some(source), Some(golden)) =
+        (shared("pretrainedResnet.tflite"), shared("pretrainedResnet_quant.golden.safetensors"))
+    else {
+        return;
+    };
+    let dir = tempfile::tempdir().unwrap();
+    let path = |name: &str| dir.path().join(name);
+    let (f32_model, int8) = (path("f32.pnj"), path("int8.pnj"));
+    ok(&["convert", text(&source), "-o", text(&f32_model)]);
+    // calibrated on the first 200 of the 488 inputs that the two are held against each other on
+    let calibrate = ["--calibrate", text(&golden), "--samples", "200"];
+    ok(&[&["quantize", text(&source), "-o", text(&int8)][..], &calibrate[..]].concat());
+    let compared =
+        ok(&["compare", text(&f32_model), text(&int8), "--data", text(&golden), "--json"]);
+    let compared: Value = serde_json::from_str(&compared).unwrap();
+    assert_eq!(compared["agreement"]["images"], 488);
+    assert!(compared["agreement"]["share"].as_f64().unwrap() >= 0.95, "{}", compared["agreement"]);
+    assert!(3 * std::fs::metadata(int8).unwrap().len() < std::fs::metadata(source).unwrap().len());
+}

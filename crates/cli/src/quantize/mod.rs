@@ -42,9 +42,9 @@ pub(crate) struct QuantizeArgs {
     /// Model file to write
     #[arg(short, long, value_name = "OUT.pnj")]
     output: PathBuf,
-    /// Calibration samples, the first of those that there are
-    #[arg(long, value_name = "N", default_value_t = 1000)]
-    samples: usize,
+    /// Calibration samples, the first of those that there are [default: 1000; fewer of a network whose values are large]
+    #[arg(long, value_name = "N")]
+    samples: Option<usize>,
     /// How the range of a layer's output is chosen: all that was seen, all but rare values, or what gives the least squared
     /// error
     #[arg(long, value_enum, default_value = "mse")]
@@ -95,16 +95,17 @@ enum RangeChoice {
 }
 
 pub(crate) fn run(args: &QuantizeArgs) -> Result<()> {
-    ensure!(args.samples > 0, "--samples: expected at least 1, found 0");
+    ensure!(args.samples != Some(0), "--samples: expected at least 1, found 0");
     let ranges = ranges(args)?;
     let name = || args.source.display().to_string();
     let graph = read(&args.source)?;
+    let count = args.samples.unwrap_or_else(|| ptq::default_samples(&graph));
     let split;
     let samples = if args.calibrate.is_dir() {
         split = images(&args.calibrate)?;
-        Samples::images(&split, args.samples)
+        Samples::images(&split, count)
     } else {
-        tensors::reals(&args.calibrate, &ports(&graph))?.first(args.samples)
+        tensors::reals(&args.calibrate, &ports(&graph))?.first(count)
     };
     ensure!(!samples.is_empty(), "{}: no samples", args.calibrate.display());
     let options = PtqOptions {

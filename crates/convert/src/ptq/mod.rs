@@ -89,6 +89,16 @@ impl Quantized {
     }
 }
 
+/// How many samples to calibrate `graph` on where nobody says: 1000, or as many as let one value of all samples have 2^25
+/// elements (128 MiB). Several such values are held at a time.
+#[must_use]
+pub fn default_samples(graph: &Graph) -> usize {
+    let nodes = graph.nodes.iter().map(|node| &node.output);
+    let elements = graph.inputs.iter().chain(nodes).filter_map(|value| value.shape.elements());
+    let largest = elements.max().unwrap_or(1).max(1);
+    ((1 << 25) / largest).clamp(1, 1000)
+}
+
 /// Quantizes a network of f32 layers by what it makes of `samples`.
 ///
 /// # Errors

@@ -344,3 +344,10 @@ fn a_pool_over_a_whole_image_is_a_mean_with_a_grid_of_its_own() {
         assert!((a - b).abs() < 1e-5, "{a} and {b}");
     }
 }
+
+#[test]
+fn large_values_are_calibrated_on_fewer_samples() {
+    assert_eq!(default_samples(&residual()), 1000);
+    assert_eq!(default_samples(&graph(&[1, 1024, 1024, 4])), 8);
+    assert_eq!(default_samples(&graph(&[1, 65535, 1024, 4])), 1);
+}

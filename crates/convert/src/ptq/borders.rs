@@ -8,6 +8,7 @@ use penjing_quant::QuantParams;
 use super::PtqOptions;
 use super::grids::Plan;
 use crate::InputDtype;
+use crate::eval::operand_grid;
 use crate::ir::{Graph, Node, Op, Value, ValueId, WeightData};
 
 /// The quantized graph, and how it lies beside the f32 network.
@@ -18,6 +19,12 @@ pub(super) struct Built {
     /// By node: the node of the f32 network that it is; conversions are none.
     pub(super) from: Vec<Option<usize>>,
 }
+
+/// Bounds of a grid's scale over that of the grid that its integers are converted to.
+const RATIO: [f32; 2] = [1.0 / 256.0, 128.0];
+
+/// Bounds of the larger operand's scale over a sum's: the least, and what it must be below.
+const SUM_RATIO: [f32; 2] = [1.0 / 1024.0, 256.0];
 
 struct Builder {
     built: Built,
@@ -60,8 +67,16 @@ pub(super) fn build(
             }
             _ => builder.real(node),
         };
-        builder.push(made, Some(k));
-        builder.place.push(builder.last());
+        let own = builder.sum_grid(&made);
+        let wanted = made.output.quantization;
+        let output = Value { quantization: own.or(wanted), ..made.output };
+        builder.push(Node { output, ..made }, Some(k));
+        let place = builder.last();
+        let place = match (own, wanted) {
+            (Some(_), Some(grid)) => builder.on_grid(place, grid),
+            _ => place,
+        };
+        builder.place.push(place);
     }
     for &id in &reference.outputs {
         let place = builder.place[id];
@@ -140,13 +155,40 @@ impl Builder {
         made
     }
 
+    /// The grid that a sum gets instead of its own, where that is too far from its operands' to add in integers: operands
+    /// that cancel out, or a sum that shares the grid of much larger values. `None` where it is not.
+    fn sum_grid(&self, node: &Node) -> Option<QuantParams> {
+        let (Op::Add(op), Some(grid)) = (&node.op, node.output.quantization) else { return None };
+        let of_value = |&id: &ValueId| self.built.graph.value(id).quantization;
+        let constant = op.operand.as_ref().and_then(|operand| match &operand.data {
+            WeightData::F32(data, Some(_)) => Some(operand_grid(data)),
+            _ => None,
+        });
+        let grids = node.inputs.iter().filter_map(of_value).chain(constant);
+        let largest = grids.fold(0.0_f32, |largest, grid| largest.max(grid.scale));
+        let ratio = largest / grid.scale;
+        let scale = if ratio >= SUM_RATIO[1] {
+            largest / (SUM_RATIO[1] - 1.0)
+        } else if ratio < SUM_RATIO[0] {
+            2.0 * largest
+        } else {
+            return None;
+        };
+        Some(QuantParams { scale, ..grid })
+    }
+
     /// The value as int8 on a grid, itself where it is that already.
     fn on_grid(&mut self, id: ValueId, grid: QuantParams) -> ValueId {
         let value = self.built.graph.value(id);
         if value.dtype != DataType::U8 && value.quantization == Some(grid) {
             return id;
         }
-        let output = Value { dtype: DataType::I8, quantization: Some(grid), ..value.clone() };
+        let ratio = value.quantization.map_or(1.0, |own| own.scale / grid.scale);
+        // integers become other integers where the grids are not too far apart, by way of reals everywhere
+        let id = if (RATIO[0]..=RATIO[1]).contains(&ratio) { id } else { self.reals(id) };
+        let shape = self.built.graph.value(id).shape;
+        let (dtype, quantization) = (DataType::I8, Some(grid));
+        let output = Value { name: None, shape, dtype, quantization };
         self.convert(id, "quantize", Op::Quantize, output)
     }
 

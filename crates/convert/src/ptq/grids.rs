@@ -128,12 +128,13 @@ impl Plan {
                 of_group[group] = Some(merged);
             }
         }
-        let grid = |&group: &ValueId| {
+        let grid = |(group, seen): (ValueId, &Option<Histogram>)| {
             // callers give any value of an input's type: its whole range
             let ranges = if group < graph.inputs.len() { Ranges::MinMax } else { ranges };
-            self.fixed[group].or_else(|| Some(of_group[group].as_ref()?.range(ranges).params_i8()))
+            self.fixed[group].or_else(|| Some(seen.as_ref()?.range(ranges).params_i8()))
         };
-        self.group.iter().map(grid).collect()
+        let of_group: Vec<_> = of_group.iter().enumerate().map(grid).collect();
+        self.group.iter().map(|&group| of_group[group]).collect()
     }
 }
 

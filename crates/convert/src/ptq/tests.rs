@@ -99,8 +99,11 @@ fn options() -> PtqOptions {
     PtqOptions { threads: 1, ..PtqOptions::default() }
 }
 
-/// Whether every node reads what it can read: integers where it yields them, reals where it yields reals.
+/// Whether every node reads what it can read, integers where it yields them, reals where it yields reals; and whether a
+/// file holds it.
 fn check_types(graph: &Graph) {
+    let bytes = crate::emit::emit(graph, &Options::default()).unwrap();
+    penjing_format::ModelView::open(&bytes).unwrap();
     for node in &graph.nodes {
         let output = &node.output;
         assert_eq!(output.dtype != DataType::F32, output.quantization.is_some(), "{}", node.name);
@@ -350,4 +353,36 @@ fn large_values_are_calibrated_on_fewer_samples() {
     assert_eq!(default_samples(&residual()), 1000);
     assert_eq!(default_samples(&graph(&[1, 1024, 1024, 4])), 8);
     assert_eq!(default_samples(&graph(&[1, 65535, 1024, 4])), 1);
+}
+
+#[test]
+fn sums_of_operands_far_apart_and_grids_far_apart_fit_a_file() {
+    let mut random = Random(7);
+    let image = [1, 4, 4, 2];
+    let constant = |by: f32| {
+        let data = WeightData::F32(vec![by], None);
+        Some(Operand { data, zero_point: 0 })
+    };
+    let relu = |operand| Op::Add(Binary { operand, activation: Activation::Relu });
+    let mut g = graph(&[1, 4, 4, 3]);
+    let a = add(&mut g, "a", conv(&mut random, [3, 2], Activation::None), &[0], &image);
+    // nothing but zeros, and what is left of two large numbers
+    let dead = add(&mut g, "dead", relu(constant(-0.04)), &[a], &image);
+    g.nodes[0].op.layer_mut().unwrap().0.data = WeightData::F32(vec![0.0; 54], None);
+    if let Some((_, bias)) = g.nodes[0].op.layer_mut() {
+        *bias = Bias::F32(vec![0.01, 0.02]);
+    }
+    let large = add(&mut g, "large", Op::Add(plain(constant(3e5))), &[a], &image);
+    let left = add(&mut g, "left", Op::Add(plain(constant(-3e5))), &[large], &image);
+    let scaled = add(&mut g, "scaled", Op::Mul(plain(constant(1e6))), &[a], &image);
+    let shares = add(&mut g, "shares", Op::Softmax, &[left], &image);
+    let all = [1, 4, 4, 6];
+    add(&mut g, "all", Op::Concat { axis: 3 }, &[dead, shares, scaled], &all);
+    let made = quantize(&g, &samples(4, 48), &options()).unwrap();
+    check_types(&made.graph);
+    let conversions = |name: &str| names(&made.graph).iter().filter(|n| **n == name).count();
+    // by way of reals: what is left, what shares the grid of much larger values, and the shares
+    assert_eq!((conversions("dequantize"), conversions("quantize")), (3, 3));
+    let all = made.graph.nodes.last().unwrap().output.quantization.unwrap();
+    assert!(all.range_i8().1 > 1.9e4, "{all:?}");
 }

@@ -134,8 +134,16 @@ pub(super) fn check(root: &Path, findings: &mut Findings) -> Result<usize> {
         ));
     }
     for rule in RULES {
-        let mut args =
-            vec!["tree", "--locked", "-e", "normal", "--prefix", "depth", "-p", rule.package];
+        let mut args = vec![
+            "tree",
+            "--locked",
+            "-e",
+            "normal,no-proc-macro",
+            "--prefix",
+            "depth",
+            "-p",
+            rule.package,
+        ];
         args.extend(rule.args);
         let tree = parse_tree(&cargo(root, &args)?)?;
         findings.errors.extend(broken(rule, &tree, &members));

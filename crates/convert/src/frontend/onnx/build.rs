@@ -67,8 +67,8 @@ pub(super) struct Builder<'s> {
     budget: usize,
 }
 
-/// How many elements the constants of a graph may have beyond those of the file, or together for a small file.
-const BUDGET: usize = 1 << 26;
+/// How many elements constants may take beyond four times the bytes of the file.
+const BUDGET: usize = 1 << 24;
 
 impl<'s> Builder<'s> {
     pub(super) fn new(source: &'s Source, name: &str, file_len: usize) -> Self {
@@ -86,7 +86,7 @@ impl<'s> Builder<'s> {
             slots: constants.map(|(n, t)| (n.as_str(), Slot::Constant(t.clone()))).collect(),
             done: vec![false; source.nodes.len()],
             dequantized: HashMap::new(),
-            budget: BUDGET + file_len,
+            budget: BUDGET + 4 * file_len,
         }
     }
 

@@ -12,6 +12,7 @@
 //! or an error. What the file itself computes in f32 (no QuantizeLinear after it) stays in f32, unless its weights are
 //! quantized.
 
+mod activations;
 mod attributes;
 mod build;
 mod constants;
@@ -26,13 +27,15 @@ mod proto;
 mod qdq;
 mod source;
 mod tensor;
+#[cfg(test)]
+mod tests;
 
 use prost::Message;
 
 use build::{Act, Builder, Codes, Kind, Slot};
 use layout::Layout;
 use penjing_format::DataType;
-use source::{Node, Source, malformed, unsupported_input};
+use source::{Input, Node, Source, malformed, unsupported_input};
 use tensor::dtype;
 
 use crate::ImportError;
@@ -87,6 +90,10 @@ const SUPPORTED: &str = "Add, AveragePool, BatchNormalization, Cast, Clip, Conca
                          MatMul, MaxPool, Mul, Pad, QuantizeLinear, ReduceMean, Relu, Reshape, Shape, Sigmoid, \
                          Slice, Softmax, Squeeze, Sub, Tanh, Transpose and Unsqueeze of ai.onnx";
 
+/// What may stand between an input and its transposition.
+const BEFORE_TRANSPOSITION: [&str; 7] =
+    ["Add", "DequantizeLinear", "Div", "Identity", "Mul", "QuantizeLinear", "Sub"];
+
 /// Reads an ONNX model. `name` is the graph's, for people.
 ///
 /// # Errors
@@ -97,8 +104,8 @@ pub fn read(bytes: &[u8], name: &str) -> Result<Graph, ImportError> {
         .map_err(|error| malformed("ONNX model", "messages of onnx.proto", error.to_string()))?;
     let source = Source::new(model)?;
     let mut builder = Builder::new(&source, name, bytes.len());
-    builder.inputs()?;
     builder.fold_constants()?;
+    builder.inputs()?;
     for (k, node) in source.nodes.iter().enumerate() {
         if !builder.done[k] {
             builder.node(node)?;
@@ -117,7 +124,7 @@ impl<'s> Builder<'s> {
                 dtype::UINT8 => (DataType::U8, Kind::Codes(Codes::U8)),
                 _ => return Err(unsupported_input(k, input)),
             };
-            let layout = if self.has_channels_last(&input.name) {
+            let layout = if self.has_channels_last(input) {
                 Layout::row_major(&input.dims)
             } else {
                 Layout::channels_last(&input.dims)
@@ -146,27 +153,34 @@ impl<'s> Builder<'s> {
         Ok(())
     }
 
-    /// Whether the file has the value NHWC: it turns it to NCHW before anything else, as exporters from TensorFlow do.
-    fn has_channels_last(&self, name: &str) -> bool {
-        let mut name = name;
-        // through the ops between an input and its transposition, each with one reader
-        for _ in 0..4 {
-            let [reader] = self.source.readers(name) else { return false };
-            let node = &self.source.nodes[*reader];
-            match (node.op, node.outputs.first()) {
-                ("Transpose", _) => {
-                    let perm = node.ints("perm").ok().flatten();
-                    return matches!(perm, Some([0, 3, 1, 2] | [0, 2, 1]));
+    /// Whether the file has an input NHWC or NLC: it turns it to NCHW or NCL before anything else, as exporters from
+    /// TensorFlow do, or has dense layers at each step of a sequence.
+    fn has_channels_last(&self, input: &Input) -> bool {
+        let (mut name, mut turned) = (input.name.as_str(), false);
+        // through the ops between an input and the first that tells, each with one reader
+        for _ in 0..8 {
+            let &[reader] = self.source.readers(name) else { break };
+            let node = &self.source.nodes[reader];
+            let Some(next) = node.outputs.first() else { break };
+            match node.op {
+                "Transpose" => match node.ints("perm") {
+                    Ok(Some([0, 3, 1, 2])) => return true,
+                    Ok(Some([0, 2, 1])) => turned = !turned,
+                    _ => break,
+                },
+                "MatMul" if input.dims.len() == 3 => return !turned,
+                // one channel is turned by a reshape
+                "Reshape" => {
+                    let wanted = self.integers(node, 1).ok().flatten();
+                    let one_channel = matches!(wanted.as_deref(), Some([_, 1, _, _] | [_, 1, _]));
+                    return one_channel && input.dims.last() == Some(&1);
                 }
-                (
-                    "QuantizeLinear" | "DequantizeLinear" | "Identity" | "Sub" | "Mul" | "Div"
-                    | "Add",
-                    Some(next),
-                ) => name = next,
-                _ => return false,
+                op if BEFORE_TRANSPOSITION.contains(&op) => {}
+                _ => break,
             }
+            name = next;
         }
-        false
+        turned
     }
 
     fn node(&mut self, node: &'s Node) -> Result<(), ImportError> {

@@ -136,6 +136,30 @@ fn arena_bytes_count_what_lives_at_once() {
     assert_eq!(session.arena_bytes(), 16 * (64 + 4 * 64));
 }
 
+/// A chain needs its largest pair of neighbours, to the byte; more images at once take as many.
+#[test]
+fn arena_bytes_are_the_largest_pair() {
+    let params = QuantParams { scale: 1.0, zero_point: 0 };
+    let pool =
+        |window| Op::MaxPool2d(MaxPool2d { window, stride: window, padding: Padding::default() });
+    let spec = Spec {
+        inputs: vec![support::input_value(DataType::F32, [1, 64, 64, 4].into(), params)],
+        nodes: [[1, 2], [2, 1], [2, 2], [4, 4], [2, 1]]
+            .map(|window| Node::new(pool(window), None))
+            .into(),
+        ..Default::default()
+    };
+    let model = support::model(&spec, PackingChoice::Auto);
+    for tile_images in [1, 2] {
+        let options = SessionOptions { tile_images, ..SessionOptions::default() };
+        let session = Session::new(&model, options).unwrap();
+        // 64 x 32 and 32 x 32 positions of 4 channels, 4 bytes each. The largest alone fills a tile.
+        assert_eq!(session.plan().tensor_bytes(), (64 + 32) * 32 * 4 * 4);
+        assert_eq!(session.plan().tile_images(), 1);
+        assert_eq!(session.plan().placements().len(), 5);
+    }
+}
+
 /// A value may be listed as an output any number of times, and each is asked for by itself: walking to each took a
 /// minute.
 #[test]

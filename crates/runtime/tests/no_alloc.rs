@@ -32,5 +32,23 @@ fn main() {
             }
         }
     }
+    ops_of_all_kinds();
     println!("test run_allocates_nothing ... ok");
+}
+
+/// Several inputs of a group, results over dead inputs, and every op without weights.
+fn ops_of_all_kinds() {
+    for dtype in [DataType::F32, DataType::I8] {
+        let model = support::model(&support::light::every_op(dtype), PackingChoice::Auto);
+        let len = model.inputs().next().unwrap().len();
+        let out = model.outputs().next().unwrap();
+        let mut session = support::session(&model, 1);
+        for batch in [1, 33] {
+            let images = Data::noise(dtype, batch * len, 3);
+            let mut output = Data::zeros(out.dtype, batch * out.len());
+            let before = counting::calls();
+            session.run(images.input(), output.output()).unwrap();
+            assert_eq!(counting::calls() - before, 0, "{dtype}, batch {batch}");
+        }
+    }
 }

@@ -4,8 +4,10 @@
 use super::cases::{input_value, params};
 use super::data::{Data, Noise};
 use super::{agree, instruction_sets, model, session_on};
-use penjing_format::write::{Model as Spec, Node, Op, PackingChoice, Pad, Value};
-use penjing_format::{DataType, Pads, QuantParams, Shape};
+use penjing_format::write::{
+    AveragePool2d, Binary, Concat, Model as Spec, Node, Op, PackingChoice, Pad, Value,
+};
+use penjing_format::{Activation, DataType, Padding, Pads, QuantParams, Shape};
 use penjing_runtime::{Model, Output, reference};
 
 /// A tensor's type, shape and grid.
@@ -51,6 +53,32 @@ pub(crate) fn one_op(op: Op, inputs: &[Of], output: Of, inner: bool) -> Spec {
     nodes.push(Node { op, inputs: (first..first + n).collect(), value: Some(output.value()) });
     let inputs = inputs.iter().map(|of| of.value()).collect();
     Spec { inputs, nodes, ..Spec::default() }
+}
+
+/// A chain of every op without weights, of which some read a value before the last too.
+pub(crate) fn every_op(dtype: DataType) -> Spec {
+    let params = QuantParams { scale: 0.05, zero_point: -8 };
+    let value = |shape: Shape| Some(input_value(dtype, shape, params));
+    let binary =
+        || Binary { operand: None, operand_zero_point: 0, activation: Activation::ReluN1To1 };
+    let (image, wide) = (Shape::from([1, 4, 4, 3]), Shape::from([1, 4, 4, 6]));
+    let pool = AveragePool2d { window: [2; 2], stride: [2; 2], padding: Padding::default() };
+    let pads = Pads::from_pairs([[1, 1], [1, 1], [0, 0]]).unwrap();
+    let node =
+        |op, inputs: &[u16], shape| Node { op, inputs: inputs.to_vec(), value: value(shape) };
+    let nodes = vec![
+        node(Op::Relu(Activation::Relu), &[0], image),
+        node(Op::Add(binary()), &[0, 1], image),
+        node(Op::Mul(binary()), &[1, 2], image),
+        node(Op::Concat(Concat { axis: 3 }), &[2, 3], wide),
+        node(Op::AveragePool2d(pool), &[4], [1, 2, 2, 6].into()),
+        node(Op::Pad(Pad { pads }), &[5], wide),
+        node(Op::Tanh, &[6], wide),
+        node(Op::Logistic, &[7], wide),
+        node(Op::Mean, &[8], [1, 6].into()),
+        node(Op::Softmax, &[9], [1, 6].into()),
+    ];
+    Spec { inputs: vec![input_value(dtype, image, params)], nodes, ..Spec::default() }
 }
 
 /// Runs images of any model on every instruction set and holds every output against the oracle.

@@ -30,7 +30,7 @@ mod portable;
 #[cfg(target_arch = "x86_64")]
 mod x86;
 
-pub(crate) use arithmetic::{Arithmetic, Clamp, Floats, Integers, ToCode};
+pub(crate) use arithmetic::{Arithmetic, Bounds, Clamp, Floats, Integers, ToCode};
 
 use crate::error::Error;
 use alloc::string::String;

@@ -1,30 +1,30 @@
 //! Depthwise convolution of any kernel, stride, padding, dilation and depth multiplier. Output channels are in lanes; codes are
 //! exact integers in f32 lanes.
 
-use super::sums::{self, Quantization, Rows, Sums, Weighted, image_of, place_of};
+use super::sums::{Quantization, Sums, Weighted, image_of, place_of};
 use super::window::Window;
 use super::{Failure, Planning, mismatch};
+use crate::arch::Isa;
 use crate::arch::kernels::conv::Gather;
-use crate::arch::kernels::depthwise::{IntegerSums, Join, RealSums, RunDepthwise};
+use crate::arch::kernels::depthwise::{Indirect, IntegerSums, RealSums, RunDepthwise, Taps};
 use crate::arch::kernels::prepare::{PlaneShape, Prepare};
 use crate::arch::lanes::Codes;
 use crate::arch::memory::{bytes_of_mut, room, take};
-use crate::arch::{Floats, Integers, Isa};
 use crate::budget::product;
 use crate::operand::Weights;
 use crate::tensor::{Input, Output};
 use alloc::vec::Vec;
 use penjing_format::{DepthwiseConv2d as Attributes, TensorType};
 
-/// Sums that a run of positions may have.
-const RUN_SUMS: usize = 4096;
+/// Bytes of a table of all taps that are worth a plane saved.
+const MAX_TABLE: u64 = 64 << 10;
 
 /// A planned depthwise convolution.
 pub(crate) struct DepthwiseConv2d {
     window: Window,
     plane: PlaneShape,
-    /// Whether the image itself can serve as the plane.
-    direct: bool,
+    /// For the image itself, where it needs no plane.
+    table: Option<Indirect>,
     gather: Gather,
     /// `[taps][lanes]`.
     weights: Weights,
@@ -65,10 +65,25 @@ impl DepthwiseConv2d {
         let gather = Gather::new(window.bases(&plane, 4), &offsets).ok_or(Failure::TooLarge)?;
         let mut weights = Weights::zeroed(offsets.len() * lanes, Codes::F32);
         weights.fill(&op.weights, |_| |at| (at / channels * lanes + at % channels, 0), |_, _| ());
-        let whole =
-            gather.end(&(0..window.positions())) + 4 * (lanes - 1) <= 4 * window.image_len();
-        let direct = quantization.is_none() && plane.is_plain() && whole;
-        Ok(Self { window, plane, direct, gather, weights, lanes, sums })
+        let table = Self::table(&window, planning, quantization.is_none(), lanes)?;
+        Ok(Self { window, plane, table, gather, weights, lanes, sums })
+    }
+
+    /// The taps of the image itself, where no plane is needed: reals that lie in whole vectors.
+    fn table(
+        window: &Window,
+        planning: Planning<'_>,
+        reals: bool,
+        lanes: usize,
+    ) -> Result<Option<Indirect>, Failure> {
+        let taps = window.kernel[0] * window.kernel[1];
+        let bytes = product(&[window.positions(), taps, size_of::<u32>()]);
+        if !reals || lanes != window.channels || bytes > MAX_TABLE {
+            return Ok(None);
+        }
+        planning.budget.take(bytes)?;
+        let places = window.places().map(|pixel| pixel.map(|pixel| 4 * pixel * lanes));
+        Indirect::new(places, taps).ok_or(Failure::TooLarge).map(Some)
     }
 
     pub(crate) fn macs(&self) -> u64 {
@@ -76,17 +91,12 @@ impl DepthwiseConv2d {
         (self.window.positions() * self.window.out_channels * taps) as u64
     }
 
-    /// Positions whose sums are made at once.
-    fn run_positions(&self) -> usize {
-        (RUN_SUMS / self.lanes).max(4).min(self.window.positions())
-    }
-
     fn plane_len(&self) -> usize {
-        if self.direct { 0 } else { self.plane.len }
+        if self.table.is_some() { 0 } else { self.plane.len }
     }
 
     pub(crate) fn scratch(&self) -> usize {
-        room::<f32>(self.plane_len()) + room::<f32>(self.run_positions() * self.lanes)
+        room::<f32>(self.plane_len())
     }
 
     /// Runs on `images` images.
@@ -102,57 +112,44 @@ impl DepthwiseConv2d {
             let mut scratch = &mut *scratch;
             let plane = take::<f32>(&mut scratch, self.plane_len());
             let image = image_of(input, index, images);
-            let plane = match image {
-                Input::F32(image) if self.direct => image,
-                image => {
+            let (plane, taps) = match (image, &self.table) {
+                (Input::F32(image), Some(table)) => (image, Taps::Indirect(table)),
+                (image, _) => {
                     let (shape, zero_point) = (&self.plane, self.sums.zero_point());
                     let (codes, to) = (Codes::F32, bytes_of_mut(plane));
                     isa.dispatch(Prepare { shape, image, zero_point, codes, plane: to });
-                    plane
+                    (&*plane, Taps::Padded(&self.gather))
                 }
             };
+            let weights = &self.weights.reals()[..self.gather.dwords() * self.lanes];
+            let channels = self.window.out_channels;
             match (&self.sums, place_of(&mut output, index, images)) {
-                (Sums::Reals { bias, clamp }, Output::F32(mut out)) => {
-                    self.rows::<RealSums>(isa, plane, bias, scratch, |sums, channels| {
-                        let to = sums::next(&mut out, sums.len() / self.lanes * channels);
-                        Floats::emit(isa, sums, self.lanes, channels, *clamp, to);
+                (Sums::Reals { bias, clamp: rule }, Output::F32(out)) => {
+                    let rule = *rule;
+                    isa.dispatch(RunDepthwise::<RealSums> {
+                        taps,
+                        plane,
+                        weights,
+                        bias,
+                        rule,
+                        channels,
+                        out,
                     });
                 }
-                (Sums::Codes { bias, to: rule, .. }, Output::I8(mut out)) => {
-                    self.rows::<IntegerSums>(isa, plane, bias, scratch, |sums, channels| {
-                        let to = sums::next(&mut out, sums.len() / self.lanes * channels);
-                        Integers::emit(isa, sums, self.lanes, channels, rule.rule(), to);
+                (Sums::Codes { bias, to, .. }, Output::I8(out)) => {
+                    let rule = to.rule();
+                    isa.dispatch(RunDepthwise::<IntegerSums> {
+                        taps,
+                        plane,
+                        weights,
+                        bias,
+                        rule,
+                        channels,
+                        out,
                     });
                 }
                 (_, output) => mismatch("depthwise_conv2d", input.dtype(), output.dtype()),
             }
-        }
-    }
-
-    /// Hands all sums to `emit` in order, a run of positions at a time, with the number of output channels.
-    fn rows<J: Join>(
-        &self,
-        isa: Isa,
-        plane: &[f32],
-        bias: &[J::Sum],
-        mut scratch: &mut [u8],
-        mut emit: impl FnMut(&[J::Sum], usize),
-    ) {
-        let run = self.run_positions();
-        let row = take::<J::Sum>(&mut scratch, run * self.lanes);
-        let positions = self.window.positions();
-        for first in (0..positions).step_by(run) {
-            let end = positions.min(first + run);
-            let sums = &mut row[..(end - first) * self.lanes];
-            isa.dispatch(RunDepthwise::<J> {
-                gather: &self.gather,
-                positions: first..end,
-                plane,
-                weights: &self.weights.reals()[..self.gather.dwords() * self.lanes],
-                bias,
-                sums,
-            });
-            emit(sums, self.window.out_channels);
         }
     }
 }

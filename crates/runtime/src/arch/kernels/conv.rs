@@ -155,55 +155,70 @@ impl<A: Arithmetic> Place<'_, A> {
             // SAFETY: inside the plane, by this function's contract.
             inputs[m] = unsafe { self.plane.add(bases[m] as usize) };
         }
-        let mut weights = self.weights.as_ptr();
-        let mut waiting: [[Waiting<A::Sum>; N]; M] = [[MaybeUninit::uninit(); N]; M];
-        let mut left = self.offsets;
-        loop {
-            let first = left.len() == self.offsets.len();
-            let (offsets, rest) = left.split_at(left.len().min(chunk));
-            left = rest;
-            let mut acc = [[lanes.zero(); N]; M];
-            for &offset in offsets {
-                // SAFETY: `N * LANES` weights a dword; every input lies inside the plane, by this function's contract.
-                unsafe {
-                    let mut w = [lanes.operand(weights); N];
-                    for n in 1..N {
-                        w[n] = lanes.operand(weights.add(n * width));
-                    }
-                    for m in 0..M {
-                        let x = lanes.splat(inputs[m].add(offset as usize));
-                        for n in 0..N {
-                            acc[m][n] = lanes.dot(acc[m][n], x, w[n]);
-                        }
-                    }
-                    weights = weights.add(N * width);
-                }
-            }
-            let bias = self.bias.as_ptr();
+        let bias = self.bias.as_ptr();
+        let (offsets, mut left) = self.offsets.split_at(self.offsets.len().min(chunk));
+        let weights = self.weights.as_ptr();
+        // SAFETY: by this function's contract: `N * LANES` weights a dword and elements of the bias; the target has been checked.
+        unsafe {
+            let acc = chunk_of::<A::Lanes<S>, M, N>(lanes, inputs, offsets, weights);
             if left.is_empty() {
-                // SAFETY: `bias` has `N * LANES` elements, by this function's contract, as each vector that waits has; the
-                // target has been checked.
-                unsafe {
-                    if first {
-                        let base = |_, n| bias.add(n * width);
-                        target.put::<S, M, N>(set, acc, base, at);
-                    } else {
-                        let base = |m: usize, n: usize| waiting[m][n].as_ptr().cast::<A::Sum>();
-                        target.put::<S, M, N>(set, acc, base, at);
-                    }
-                }
+                target.put::<S, M, N>(set, acc, |_, n| bias.add(n * width), at);
                 return;
             }
+            let mut waiting: [[Waiting<A::Sum>; N]; M] = [[MaybeUninit::uninit(); N]; M];
             for m in 0..M {
                 for n in 0..N {
-                    let to = waiting[m][n].as_mut_ptr().cast::<A::Sum>();
-                    // SAFETY: as above.
-                    unsafe {
-                        let base = if first { bias.add(n * width) } else { to };
-                        lanes.join(acc[m][n], base, to);
+                    lanes.join(acc[m][n], bias.add(n * width), waiting[m][n].as_mut_ptr().cast());
+                }
+            }
+            loop {
+                let weights = weights.add((self.offsets.len() - left.len()) * N * width);
+                let (offsets, rest) = left.split_at(left.len().min(chunk));
+                let acc = chunk_of::<A::Lanes<S>, M, N>(lanes, inputs, offsets, weights);
+                left = rest;
+                if left.is_empty() {
+                    let base = |m: usize, n: usize| waiting[m][n].as_ptr().cast::<A::Sum>();
+                    target.put::<S, M, N>(set, acc, base, at);
+                    return;
+                }
+                for m in 0..M {
+                    for n in 0..N {
+                        let to = waiting[m][n].as_mut_ptr().cast();
+                        lanes.join(acc[m][n], to, to);
                     }
                 }
             }
         }
     }
+}
+
+/// The sums of some dwords.
+///
+/// # Safety
+/// 4 bytes can be read at every offset from every input, and `N * LANES` weights a dword.
+#[inline(always)]
+unsafe fn chunk_of<L: Lanes, const M: usize, const N: usize>(
+    lanes: L,
+    inputs: [*const u8; M],
+    offsets: &[u32],
+    mut weights: *const u32,
+) -> [[L::V; N]; M] {
+    let mut acc = [[lanes.zero(); N]; M];
+    for &offset in offsets {
+        // SAFETY: by this function's contract.
+        unsafe {
+            let mut w = [lanes.operand(weights); N];
+            for n in 1..N {
+                w[n] = lanes.operand(weights.add(n * L::LANES));
+            }
+            for m in 0..M {
+                let x = lanes.splat(inputs[m].add(offset as usize));
+                for n in 0..N {
+                    acc[m][n] = lanes.dot(acc[m][n], x, w[n]);
+                }
+            }
+            weights = weights.add(N * L::LANES);
+        }
+    }
+    acc
 }

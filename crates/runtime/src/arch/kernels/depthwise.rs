@@ -1,34 +1,74 @@
 //! Depthwise sums: channels in lanes, of reals or of integers that are exact in them. Planes, tables and rounding are `ops`'.
 #![allow(unsafe_code)]
 
-use super::super::Kernel;
-use super::super::lanes::{CHUNK_F32, EXACT_PRODUCTS, Lanes, Reals, Set};
+use super::super::lanes::{CHUNK_F32, EXACT_PRODUCTS, Lanes, MAX_LANES, Reals, Set};
 use super::super::memory::Plain;
+use super::super::{Arithmetic, Floats, Integers, Kernel};
 use super::conv::Gather;
-use core::marker::PhantomData;
+use super::target::{Lines, Waiting};
+use alloc::vec::Vec;
+use core::hint::select_unpredictable;
+use core::mem::MaybeUninit;
 use core::ops::Range;
 
 /// Sums at once: enough to hide a product's latency, and few enough for the registers.
 const SUMS: usize = 8;
 
-/// Reals of a cache line.
-const LINE: usize = 16;
-
-/// Writes `bias` plus the sums over taps to `sums`, `[positions][channels]`. Offset `k` of the gather is tap `k` of channel 0.
-pub(crate) struct RunDepthwise<'a, J: Join> {
-    pub(crate) gather: &'a Gather,
-    pub(crate) positions: Range<usize>,
+/// The sums over taps, and what the rule makes of them: `[positions][channels]`.
+pub(crate) struct RunDepthwise<'a, 'r, J: Join> {
+    pub(crate) taps: Taps<'a>,
     pub(crate) plane: &'a [f32],
-    /// `[taps][channels]`, whole vectors of channels.
+    /// `[taps][lanes]`.
     pub(crate) weights: &'a [f32],
-    /// One a channel.
+    /// One a lane: channels, rounded up to whole vectors.
     pub(crate) bias: &'a [J::Sum],
-    pub(crate) sums: &'a mut [J::Sum],
+    pub(crate) rule: <J::Arithmetic as Arithmetic>::Rule<'r>,
+    pub(crate) channels: usize,
+    pub(crate) out: &'a mut [<J::Arithmetic as Arithmetic>::Out],
+}
+
+/// Where the taps of channel 0 lie.
+#[derive(Clone, Copy)]
+pub(crate) enum Taps<'a> {
+    /// In a padded plane; offset `k` of the gather is tap `k`.
+    Padded(&'a Gather),
+    /// In the image itself.
+    Indirect(&'a Indirect),
+}
+
+/// Every tap of every position by itself, so that padding needs no place in memory.
+pub(crate) struct Indirect {
+    /// Bytes, `[positions][taps]`; [`PADDING`](Self::PADDING) where a tap lies outside of the image.
+    places: Vec<u32>,
+    taps: usize,
+    /// The largest of the bytes.
+    reach: usize,
+}
+
+impl Indirect {
+    const PADDING: u32 = u32::MAX;
+
+    /// Places are bytes, `None` for padding, position by position; `None` where one exceeds 32 bits.
+    pub(crate) fn new(places: impl Iterator<Item = Option<usize>>, taps: usize) -> Option<Self> {
+        let mut reach = 0;
+        let places: Option<Vec<u32>> = places
+            .map(|place| match place {
+                None => Some(Self::PADDING),
+                Some(place) => {
+                    reach = reach.max(place);
+                    u32::try_from(place).ok().filter(|&place| place != Self::PADDING)
+                }
+            })
+            .collect();
+        Some(Self { places: places?, taps, reach })
+    }
 }
 
 /// What f32 lanes are joined into.
 pub(crate) trait Join {
     type Sum: Plain;
+    /// What ends the layer.
+    type Arithmetic: Arithmetic<Sum = Self::Sum>;
     /// Taps that may be summed in f32 before they are joined.
     const CHUNK: usize;
     /// # Safety
@@ -44,6 +84,7 @@ pub(crate) struct IntegerSums;
 
 impl Join for RealSums {
     type Sum = f32;
+    type Arithmetic = Floats;
     const CHUNK: usize = CHUNK_F32;
     #[inline(always)]
     unsafe fn join<R: Reals>(reals: R, sums: R::R, base: *const f32, to: *mut f32) {
@@ -54,6 +95,7 @@ impl Join for RealSums {
 
 impl Join for IntegerSums {
     type Sum = i32;
+    type Arithmetic = Integers;
     const CHUNK: usize = EXACT_PRODUCTS;
     #[inline(always)]
     unsafe fn join<R: Reals>(reals: R, sums: R::R, base: *const i32, to: *mut i32) {
@@ -62,46 +104,89 @@ impl Join for IntegerSums {
     }
 }
 
-impl<J: Join> Kernel for RunDepthwise<'_, J> {
+impl<J: Join> Kernel for RunDepthwise<'_, '_, J> {
     type Output = ();
 
     #[inline(always)]
     fn run<S: Set>(self, set: S) {
-        let reals = set.reals();
-        let lanes = <S::Reals as Lanes>::LANES;
-        let channels = self.bias.len();
-        let taps = self.gather.dwords();
-        let bases = &self.gather.bases()[self.positions.clone()];
-        // The last vector of channels is read from every tap of every position.
-        assert!(channels.is_multiple_of(lanes), "channels");
-        assert!(
-            self.plane.len() * 4 + 4 >= self.gather.end(&self.positions) + channels * 4,
-            "plane"
-        );
-        assert!(self.weights.len() >= taps * channels, "weights");
-        assert!(self.sums.len() >= bases.len() * channels, "sums");
-        // Two vectors of a pixel lie in one cache line where a line is more than one: whoever loads it takes both.
-        let pair = if lanes < LINE { channels / (2 * lanes) * 2 * lanes } else { 0 };
-        let place = |channel: usize| Place::<J> {
-            plane: &raw const self.plane[channel],
-            offsets: self.gather.offsets(),
-            weights: &raw const self.weights[channel],
-            bias: &raw const self.bias[channel],
-            channels,
-            sums: PhantomData,
-        };
-        for (block, bases) in bases.chunks(SUMS / 2).enumerate() {
-            for channel in (0..pair).step_by(2 * lanes) {
-                let sums = &mut self.sums[block * (SUMS / 2) * channels + channel..];
-                // SAFETY: measured above; `channel` plus two vectors is at most `channels`.
-                unsafe { place(channel).block::<_, { SUMS / 2 }, 2>(reals, bases, sums) };
+        let width = <S::Reals as Lanes>::LANES;
+        let lanes = self.bias.len();
+        let (taps, end) = match self.taps {
+            Taps::Padded(gather) => {
+                (gather.dwords(), gather.end(&(0..gather.bases().len())).saturating_sub(4))
             }
+            Taps::Indirect(table) => (table.taps, table.reach),
+        };
+        // The last vector of channels is read from every tap of every position.
+        assert!(lanes.is_multiple_of(width) && self.channels.next_multiple_of(width) == lanes);
+        assert!(self.plane.len() * 4 >= end + lanes * 4, "plane");
+        assert!(self.weights.len() >= taps * lanes, "weights");
+        assert!(J::Arithmetic::channels(self.rule) >= lanes, "rule");
+        match self.taps {
+            Taps::Padded(gather) => {
+                self.positions::<S, false>(set, gather.bases(), gather.offsets());
+            }
+            Taps::Indirect(table) => self.positions::<S, true>(set, &table.places, &[]),
         }
-        for (block, bases) in bases.chunks(SUMS).enumerate() {
-            for channel in (pair..channels).step_by(lanes) {
-                let sums = &mut self.sums[block * SUMS * channels + channel..];
-                // SAFETY: as above, for one vector.
-                unsafe { place(channel).block::<_, SUMS, 1>(reals, bases, sums) };
+    }
+}
+
+impl<J: Join> RunDepthwise<'_, '_, J> {
+    /// # Panics
+    /// Where there is no room for every position.
+    #[inline(always)]
+    fn positions<S: Set, const INDIRECT: bool>(self, set: S, places: &[u32], offsets: &[u32]) {
+        let (width, lanes) = (<S::Reals as Lanes>::LANES, self.bias.len());
+        let taps = self.weights.len() / lanes;
+        let each = if INDIRECT { taps } else { 1 };
+        assert!(self.out.len() >= places.len() / each * self.channels, "out");
+        // Vectors of a pixel side by side share the reading of its place, and lines of the cache.
+        let wide = if S::REGISTERS >= 32 { 4 } else { 2 };
+        let wide = lanes / (wide * width) * wide * width;
+        let mut run = Run { job: self, set, offsets, each, taps };
+        if S::REGISTERS >= 32 {
+            run.channels::<4, 4, INDIRECT>(places, 0..wide);
+        } else {
+            run.channels::<4, 2, INDIRECT>(places, 0..wide);
+        }
+        run.channels::<SUMS, 1, INDIRECT>(places, wide..lanes);
+    }
+}
+
+struct Run<'a, 'r, 'o, J: Join, S> {
+    job: RunDepthwise<'a, 'r, J>,
+    set: S,
+    offsets: &'o [u32],
+    /// Entries of a position in the places.
+    each: usize,
+    taps: usize,
+}
+
+impl<J: Join, S: Set> Run<'_, '_, '_, J, S> {
+    /// `M` positions and `V` vectors of channels at a time.
+    #[inline(always)]
+    fn channels<const M: usize, const V: usize, const INDIRECT: bool>(
+        &mut self,
+        places: &[u32],
+        channels: Range<usize>,
+    ) {
+        let lanes = self.job.bias.len();
+        let job = &mut self.job;
+        let step = V * <S::Reals as Lanes>::LANES;
+        for (block, places) in places.chunks(M * self.each).enumerate() {
+            for channel in channels.clone().step_by(step) {
+                let out = &mut job.out[block * M * job.channels..];
+                let lines = Lines { rule: job.rule, channels: job.channels, lane: channel, out };
+                let place = Place::<J> {
+                    plane: &raw const job.plane[channel],
+                    offsets: self.offsets,
+                    taps: self.taps,
+                    weights: &raw const job.weights[channel],
+                    bias: &raw const job.bias[channel],
+                    lanes,
+                };
+                // SAFETY: the job was measured; `channel` plus `V` vectors is at most `lanes`.
+                unsafe { place.block::<S, M, V, INDIRECT>(self.set, places, lines) };
             }
         }
     }
@@ -109,67 +194,123 @@ impl<J: Join> Kernel for RunDepthwise<'_, J> {
 
 struct Place<'a, J: Join> {
     plane: *const f32,
+    /// Of the taps, unless they are indirect.
     offsets: &'a [u32],
+    taps: usize,
     weights: *const f32,
     bias: *const J::Sum,
-    channels: usize,
-    sums: PhantomData<J>,
+    lanes: usize,
 }
+
+/// What padding reads: as many vectors as a block has.
+static ZEROS: [f32; 4 * MAX_LANES] = [0.0; 4 * MAX_LANES];
 
 impl<J: Join> Place<'_, J> {
     /// `V` vectors of channels of up to `M` positions; a missing one repeats the last.
     ///
     /// # Safety
-    /// The vectors can be read at every base and offset of the plane, at `weights` for every tap, `channels` apart, and at
-    /// `bias`.
+    /// The vectors can be read at every place of the plane, at `weights` for every tap, `lanes` apart, and at `bias`; the rule
+    /// holds for them.
     #[inline(always)]
-    unsafe fn block<R: Reals, const M: usize, const V: usize>(
+    unsafe fn block<S: Set, const M: usize, const V: usize, const INDIRECT: bool>(
         &self,
-        reals: R,
-        bases: &[u32],
-        sums: &mut [J::Sum],
+        set: S,
+        places: &[u32],
+        mut lines: Lines<'_, '_, J::Arithmetic>,
     ) {
-        let mut inputs = [self.plane.cast::<u8>(); M];
+        let (reals, width) = (set.reals(), <S::Reals as Lanes>::LANES);
+        let plane = self.plane.cast::<u8>();
+        let each = if INDIRECT { self.taps } else { 1 };
+        let rows = (places.len() / each).min(M);
+        lines.check(rows);
+        let (mut inputs, mut tables) = ([plane; M], [places.as_ptr(); M]);
         for m in 0..M {
-            let base = bases[m.min(bases.len() - 1)];
-            // SAFETY: inside the plane, by this function's contract.
-            inputs[m] = unsafe { inputs[m].add(base as usize) };
-        }
-        assert!(sums.len() >= (bases.len().min(M) - 1) * self.channels + V * R::LANES, "sums");
-        let sums = sums.as_mut_ptr();
-        let mut weights = self.weights;
-        for (chunk, offsets) in self.offsets.chunks(J::CHUNK).enumerate() {
-            let mut acc = [[reals.zero(); V]; M];
-            for &offset in offsets {
-                // SAFETY: by this function's contract.
-                unsafe {
-                    let mut w = [reals.operand(weights.cast()); V];
-                    for v in 1..V {
-                        w[v] = reals.operand(weights.add(v * R::LANES).cast());
-                    }
-                    for m in 0..M {
-                        let x = inputs[m].add(offset as usize).cast::<u32>();
-                        for v in 0..V {
-                            let x = reals.operand(x.add(v * R::LANES));
-                            acc[m][v] = reals.dot(acc[m][v], x, w[v]);
-                        }
-                    }
-                    weights = weights.wrapping_add(self.channels);
+            let row = m.min(rows - 1);
+            // SAFETY: one of the places, and inside the plane by this function's contract.
+            unsafe {
+                tables[m] = tables[m].add(row * each);
+                if !INDIRECT {
+                    inputs[m] = inputs[m].add(*tables[m] as usize);
                 }
             }
-            for m in 0..M {
-                if m >= bases.len() {
-                    break;
+        }
+        let at = |start: usize| {
+            let end = self.taps.min(start.saturating_add(J::CHUNK));
+            // SAFETY: by this function's contract.
+            unsafe { self.chunk::<S::Reals, M, V, INDIRECT>(reals, tables, inputs, start..end) }
+        };
+        if self.taps <= J::CHUNK && rows == M && lines.whole(V * width) {
+            let (acc, bounds) = (at(0), lines.bounds(set));
+            unrolled!(n < M * V, {
+                let (m, v) = (n / V, n % V);
+                let mut sums = Waiting::<J::Sum>::uninit();
+                let sums = sums.as_mut_ptr().cast::<J::Sum>();
+                // SAFETY: by this function's contract; all are whole vectors.
+                unsafe {
+                    J::join(reals, acc[m][v], self.bias.add(v * width), sums);
+                    lines.put_vector(set, m, v * width, sums, bounds);
                 }
+            });
+            return;
+        }
+        let mut sums: [[Waiting<J::Sum>; V]; M] = [[MaybeUninit::uninit(); V]; M];
+        for start in (0..self.taps).step_by(J::CHUNK.min(self.taps)) {
+            let acc = at(start);
+            for m in 0..M {
                 for v in 0..V {
-                    // SAFETY: a row of `sums`, as asserted; the rest by this function's contract.
+                    let to = sums[m][v].as_mut_ptr().cast::<J::Sum>();
+                    // SAFETY: the bias by this function's contract; what waits was written before it is read.
                     unsafe {
-                        let to = sums.add(m * self.channels + v * R::LANES);
-                        let base = if chunk == 0 { self.bias.add(v * R::LANES) } else { to };
+                        let base = if start == 0 { self.bias.add(v * width) } else { to };
                         J::join(reals, acc[m][v], base, to);
                     }
                 }
             }
         }
+        let ascending = self.lanes == V * width;
+        // SAFETY: the sums have been written, and the rule holds by this function's contract.
+        unsafe { lines.put_part(set, &sums[..rows], ascending) };
+    }
+
+    /// The sums of some taps.
+    ///
+    /// # Safety
+    /// As of [`block`](Self::block): `tables` lead to the places of each position, `inputs` to its first tap where they are direct.
+    #[inline(always)]
+    unsafe fn chunk<R: Reals, const M: usize, const V: usize, const INDIRECT: bool>(
+        &self,
+        reals: R,
+        tables: [*const u32; M],
+        inputs: [*const u8; M],
+        taps: Range<usize>,
+    ) -> [[R::R; V]; M] {
+        let (plane, zeros) = (self.plane.cast::<u8>(), ZEROS.as_ptr().cast::<u8>());
+        let mut weights = self.weights.wrapping_add(taps.start * self.lanes);
+        let mut acc = [[reals.zero(); V]; M];
+        for k in taps {
+            // SAFETY: by this function's contract.
+            unsafe {
+                let mut w = [reals.operand(weights.cast()); V];
+                for v in 1..V {
+                    w[v] = reals.operand(weights.add(v * R::LANES).cast());
+                }
+                let offset = if INDIRECT { 0 } else { *self.offsets.get_unchecked(k) as usize };
+                for m in 0..M {
+                    let x = if INDIRECT {
+                        let place = *tables[m].add(k);
+                        let padding = place == Indirect::PADDING;
+                        select_unpredictable(padding, zeros, plane.wrapping_add(place as usize))
+                    } else {
+                        inputs[m].add(offset)
+                    };
+                    for v in 0..V {
+                        let x = reals.operand(x.cast::<u32>().add(v * R::LANES));
+                        acc[m][v] = reals.dot(acc[m][v], x, w[v]);
+                    }
+                }
+                weights = weights.wrapping_add(self.lanes);
+            }
+        }
+        acc
     }
 }

@@ -1,8 +1,8 @@
 //! Where a product's sums go: to memory as they are, or through the rule that ends the layer to its output.
 #![allow(unsafe_code)]
 
-use super::super::Arithmetic;
 use super::super::lanes::{Lanes, MAX_LANES, Reals, Set};
+use super::super::{Arithmetic, Bounds};
 use core::mem::MaybeUninit;
 
 /// Where a product goes.
@@ -108,13 +108,13 @@ impl<A: Arithmetic> Target<'_, '_, A> {
 }
 
 /// A block's place in the output.
-struct Lines<'a, 'r, A: Arithmetic> {
-    rule: A::Rule<'r>,
-    channels: usize,
+pub(crate) struct Lines<'a, 'r, A: Arithmetic> {
+    pub(crate) rule: A::Rule<'r>,
+    pub(crate) channels: usize,
     /// The first lane.
-    lane: usize,
+    pub(crate) lane: usize,
     /// From the block's first position on.
-    out: &'a mut [A::Out],
+    pub(crate) out: &'a mut [A::Out],
 }
 
 impl<A: Arithmetic> Lines<'_, '_, A> {
@@ -154,12 +154,52 @@ impl<A: Arithmetic> Lines<'_, '_, A> {
         });
     }
 
+    /// # Panics
+    /// Where there is no room for so many positions.
+    pub(crate) fn check(&self, positions: usize) {
+        assert!(self.out.len() >= positions * self.channels && self.lane < self.channels, "out");
+    }
+
+    /// Whether so many lanes all have channels.
+    pub(crate) fn whole(&self, lanes: usize) -> bool {
+        self.channels - self.lane >= lanes
+    }
+
+    /// The rule's bounds in all lanes.
+    #[inline(always)]
+    pub(crate) fn bounds<S: Set>(&self, set: S) -> Bounds<<S::Reals as Reals>::R> {
+        A::bounds(set, self.rule)
+    }
+
+    /// Of one whole vector, `lane` lanes after the first.
+    ///
+    /// # Safety
+    /// The position and the lanes are those of [`check`](Self::check) and [`whole`](Self::whole), the bounds the rule's; the
+    /// rule holds for the lanes, whose sums have been written.
+    #[inline(always)]
+    pub(crate) unsafe fn put_vector<S: Set>(
+        &mut self,
+        set: S,
+        position: usize,
+        lane: usize,
+        sums: *const A::Sum,
+        bounds: Bounds<<S::Reals as Reals>::R>,
+    ) {
+        let channel = self.lane + lane;
+        // SAFETY: by this function's contract.
+        unsafe {
+            let to = self.out.as_mut_ptr().add(position * self.channels + channel);
+            let y = A::finish(set, sums, self.rule, channel, bounds);
+            A::store(set, y, self.rule, bounds, to);
+        }
+    }
+
     /// Of any number of positions and channels; `ascending` where what lies past a position's channels is written later.
     ///
     /// # Safety
-    /// As of [`Target::put`]; the sums have been written.
+    /// The sums have been written; the rule holds for all their channels.
     #[inline(always)]
-    unsafe fn put_part<S: Set, const N: usize>(
+    pub(crate) unsafe fn put_part<S: Set, const N: usize>(
         self,
         set: S,
         sums: &[[Waiting<A::Sum>; N]],

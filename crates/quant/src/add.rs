@@ -45,9 +45,22 @@ impl Add {
     #[inline(always)]
     #[must_use]
     pub fn apply(self, a: i8, b: i8) -> i8 {
+        self.saturate(a, b).max(self.min as i8).min(self.max as i8)
+    }
+
+    /// As [`apply`](Self::apply) where [`is_unbounded`](Self::is_unbounded): vectors saturate as they narrow.
+    #[inline(always)]
+    #[must_use]
+    pub fn saturate(self, a: i8, b: i8) -> i8 {
         let [m_a, m_b] = self.multipliers;
         let sum = i32::from(a) * m_a + i32::from(b) * m_b + self.bias;
-        ((sum >> self.shift) + self.zero_point).max(self.min).min(self.max) as i8
+        ((sum >> self.shift) + self.zero_point).clamp(-128, 127) as i8
+    }
+
+    /// Whether the bounds are int8's own, as those of a ReLU on its usual grid are too.
+    #[must_use]
+    pub fn is_unbounded(self) -> bool {
+        self.min <= -128 && self.max >= 127
     }
 }
 

@@ -1,7 +1,8 @@
 //! Means of codes: of a pool's window, on the same grid, and over height and width, to any grid.
 
+use crate::QuantParams;
 use crate::params::clamp;
-use crate::{QuantParams, round_ties_even};
+use crate::round::nearest;
 
 /// The mean of a pool's window: the sum of the codes over their count, rounded half away from zero.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -60,7 +61,7 @@ impl Mean {
     #[must_use]
     pub fn apply(self, sum: i32) -> i32 {
         let y = sum as f32 * self.multiplier + self.bias;
-        round_ties_even(clamp(y, self.min as f32, self.max as f32)) as i32
+        nearest(clamp(y, self.min as f32, self.max as f32))
     }
 }
 

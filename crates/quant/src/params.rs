@@ -1,6 +1,6 @@
 //! Per-tensor affine quantization of activations. Weights are symmetric and live in `weights`.
 
-use crate::round_ties_even;
+use crate::round::{nearest, round_ties_even};
 
 /// Scale and zero point of one tensor: `real = scale * (q - zero_point)`.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -24,7 +24,7 @@ impl QuantParams {
     pub fn quantize(self, x: f32, min: i32, max: i32) -> i32 {
         let lo = (min - self.zero_point) as f32;
         let hi = (max - self.zero_point) as f32;
-        round_ties_even(clamp(x * (1.0 / self.scale), lo, hi)) as i32 + self.zero_point
+        nearest(clamp(x * (1.0 / self.scale), lo, hi)) + self.zero_point
     }
 
     /// Real value to int8, the whole range `[-128, 127]`.

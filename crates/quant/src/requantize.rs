@@ -1,7 +1,7 @@
 //! From an int32 accumulator to an 8-bit output: one f32 multiplication, one rounding.
 
 use crate::params::clamp;
-use crate::round_ties_even;
+use crate::round::nearest;
 
 /// `y = round_ties_even(f32(accumulator) * multiplier) + zero_point`, clamped to `[min, max]`.
 ///
@@ -36,8 +36,7 @@ impl Requantize {
         // rounding in its domain and the final conversion away from what instruction sets disagree on.
         let lo = (self.min - self.zero_point) as f32;
         let hi = (self.max - self.zero_point) as f32;
-        round_ties_even(clamp(accumulator as f32 * self.multiplier, lo, hi)) as i32
-            + self.zero_point
+        nearest(clamp(accumulator as f32 * self.multiplier, lo, hi)) + self.zero_point
     }
 }
 

@@ -13,6 +13,13 @@ pub fn round_ties_even(x: f32) -> f32 {
     (x + MAGIC) - MAGIC
 }
 
+/// As [`round_ties_even`], as an integer: the low bits of the sum. A cast would have to saturate, for which vectors take many
+/// instructions.
+#[inline(always)]
+pub(crate) fn nearest(x: f32) -> i32 {
+    ((x + MAGIC).to_bits() as i32).wrapping_sub(MAGIC.to_bits() as i32)
+}
+
 #[cfg(test)]
 mod tests {
     extern crate std;
@@ -25,6 +32,7 @@ mod tests {
             for y in [x, x + 0.25, x + 0.5, x - 0.5, x.next_up(), x.next_down()] {
                 if y.abs() <= 4_194_304.0 {
                     assert_eq!(round_ties_even(y), y.round_ties_even(), "{y}");
+                    assert_eq!(nearest(y) as f32, y.round_ties_even(), "{y}");
                 }
             }
             x += 1013.5;

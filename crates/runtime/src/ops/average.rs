@@ -13,6 +13,9 @@ use penjing_quant::{Average, Mean};
 /// Channels that are summed at once.
 const CHANNELS: usize = 64;
 
+/// Likewise, of what is left.
+const FEW: usize = 16;
+
 /// Elements whose f32 sum is joined with the rest: what keeps rounding errors small.
 const CHUNK: usize = 128;
 
@@ -122,11 +125,19 @@ fn pool<T: Element, F: Fn(T::Sum) -> T>(
             let columns = op.window_at(1, column);
             let finish = finish(rows.len() * columns.len());
             let window = Window { input, width: op.input[1], channels, rows: &rows, columns };
-            for (part, place) in place.chunks_mut(CHANNELS).enumerate() {
-                let sums = window.sums(part * CHANNELS, place.len());
-                for (to, &sum) in place.iter_mut().zip(&sums) {
-                    *to = finish(sum);
-                }
+            let mut first = 0;
+            let (mut many, rest) = (place.chunks_exact_mut(CHANNELS), channels % CHANNELS);
+            for place in &mut many {
+                window.finish::<CHANNELS, F>(first, place, &finish);
+                first += CHANNELS;
+            }
+            let mut few = many.into_remainder().chunks_exact_mut(FEW);
+            for place in &mut few {
+                window.finish::<FEW, F>(first, place, &finish);
+                first += FEW;
+            }
+            if rest % FEW > 0 {
+                window.finish::<FEW, F>(first, few.into_remainder(), &finish);
             }
         }
     }
@@ -142,27 +153,22 @@ struct Window<'a, T> {
 }
 
 impl<T: Element> Window<'_, T> {
-    /// The sums of `len` channels from `first` on.
+    /// Sums up to `N` channels from `first` on, as many as there are places, and writes what becomes of the sums.
     #[inline(always)]
-    fn sums(&self, first: usize, len: usize) -> [T::Sum; CHANNELS] {
-        match len {
-            CHANNELS => self.sum::<CHANNELS>(first, len),
-            ..=16 => self.sum::<16>(first, len),
-            _ => self.sum::<CHANNELS>(first, len),
-        }
-    }
-
-    /// As [`sums`](Self::sums), in `N` places.
-    #[inline(always)]
-    fn sum<const N: usize>(&self, first: usize, len: usize) -> [T::Sum; CHANNELS] {
-        let mut total = [T::Sum::default(); CHANNELS];
+    fn finish<const N: usize, F: Fn(T::Sum) -> T>(
+        &self,
+        first: usize,
+        places: &mut [T],
+        finish: &F,
+    ) {
+        let mut total = [T::Sum::default(); N];
         let mut sums = [T::Sum::default(); N];
         let mut left = CHUNK;
         for row in self.rows.clone() {
             let line = (row * self.width + self.columns.start) * self.channels;
             let line = &self.input[line..line + self.columns.len() * self.channels];
             for position in line.chunks_exact(self.channels) {
-                let elements = &position[first..first + len];
+                let elements = &position[first..first + places.len()];
                 if let Ok(elements) = <&[T; N]>::try_from(elements) {
                     for (sum, &x) in sums.iter_mut().zip(elements) {
                         *sum += x.widen();
@@ -180,16 +186,15 @@ impl<T: Element> Window<'_, T> {
             }
         }
         join(&mut total, &mut sums);
-        total
+        for (to, &sum) in places.iter_mut().zip(&total) {
+            *to = finish(sum);
+        }
     }
 }
 
 /// Takes sums over and leaves zeros.
 #[inline(always)]
-fn join<S: Copy + Default + AddAssign, const N: usize>(
-    total: &mut [S; CHANNELS],
-    sums: &mut [S; N],
-) {
+fn join<S: Copy + Default + AddAssign, const N: usize>(total: &mut [S; N], sums: &mut [S; N]) {
     for (total, sum) in total.iter_mut().zip(sums) {
         *total += *sum;
         *sum = S::default();

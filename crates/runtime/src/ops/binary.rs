@@ -211,6 +211,9 @@ impl Kernel for Run<'_> {
                 let (first, second) = (first.map(Input::codes), second.map(Input::codes));
                 let places = Places { walk, first, second, constant, out, images };
                 match op.rule {
+                    Rule::Add(add) if add.is_unbounded() => {
+                        places.each(|a, b| add.saturate(a, b));
+                    }
                     Rule::Add(add) => places.each(|a, b| add.apply(a, b)),
                     Rule::Mul(rule, [z_a, z_b]) => places
                         .each(|a, b| rule.apply((i32::from(a) - z_a) * (i32::from(b) - z_b)) as i8),

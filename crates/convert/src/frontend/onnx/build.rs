@@ -162,7 +162,7 @@ impl<'s> Builder<'s> {
     }
 
     /// The value as f32 reals: where ONNX dequantizes without an op that takes the integers, so does the graph.
-    pub(super) fn to_real(&mut self, node: &Node, act: Act) -> Result<Act, ImportError> {
+    pub(super) fn real_of(&mut self, node: &Node, act: Act) -> Result<Act, ImportError> {
         match act.kind {
             Kind::Real => Ok(act),
             Kind::Codes(_) => Err(node.wrong("input", "f32 reals", "8-bit codes")),
@@ -291,7 +291,7 @@ impl<'s> Builder<'s> {
             return Err(malformed(place, "elements in ONNX's order, or channels last", found));
         };
         let node = Node::output(name);
-        let act = self.to_real_output(&node, act)?;
+        let act = self.output_of(&node, act)?;
         let mut id = self.stored_as(&node, act.id, &order.stored())?;
         if id < self.graph.inputs.len() || self.value(id).name.is_some() {
             id = self.push(&node, Op::Reshape, vec![id], &order.stored())?;
@@ -300,10 +300,10 @@ impl<'s> Builder<'s> {
         Ok(id)
     }
 
-    fn to_real_output(&mut self, node: &Node, act: Act) -> Result<Act, ImportError> {
+    fn output_of(&mut self, node: &Node, act: Act) -> Result<Act, ImportError> {
         match act.kind {
             Kind::Codes(_) => Ok(act),
-            _ => self.to_real(node, act),
+            _ => self.real_of(node, act),
         }
     }
 }

@@ -223,7 +223,7 @@ impl<'s> Builder<'s> {
             return Err(node.wrong("group", expected, group.to_string()));
         }
         let expected = if depthwise { 1 } else { channels };
-        if inner != expected || (depthwise && out % channels != 0) {
+        if inner != expected || (depthwise && !out.is_multiple_of(channels)) {
             let expected = format!("kernels of {expected} channels, and as many for each group");
             return Err(node.wrong("weights", expected, format!("{out} of {inner}")));
         }
@@ -269,7 +269,7 @@ impl<'s> Builder<'s> {
         let channels = layer.weights.out_channels();
         match arithmetic {
             Arithmetic::Real => {
-                let input = self.to_real(node, layer.act.clone())?;
+                let input = self.real_of(node, layer.act.clone())?;
                 let x = self.stored_as(node, input.id, layer.input)?;
                 let bias = Bias::F32(self.real_bias(node, 2, channels)?);
                 let op = make(layer.weights, bias, Activation::None);

@@ -81,7 +81,7 @@ impl<'s> Builder<'s> {
         let arithmetic = self.arithmetic(node, &[&act], true)?;
         match (&arithmetic, constant) {
             (Arithmetic::Real, Constant::Real(tensor)) => {
-                let act = self.to_real(node, act)?;
+                let act = self.real_of(node, act)?;
                 let spread = self.spread(node, &tensor.dims, &values(tensor)?, &act)?;
                 if let Some(v) = spread.iter().find(|v| !v.is_finite()) {
                     return Err(node.wrong("constant", "finite numbers", v.to_string()));
@@ -206,8 +206,10 @@ impl<'s> Builder<'s> {
             let expected = "a normalization folded into its layer before quantization";
             return Err(node.wrong("quantization", expected, "one by itself"));
         }
-        let act = self.to_real(node, act)?;
-        let channels = act.dims.get(1).copied().unwrap_or(0);
+        let act = self.real_of(node, act)?;
+        let Some(&channels) = act.dims.get(1) else {
+            return Err(node.wrong("input", "[N, C, ..]", format!("{:?}", act.dims)));
+        };
         let mut facts = Vec::new();
         for k in 1..5 {
             let tensor = self.constant(node, k)?;

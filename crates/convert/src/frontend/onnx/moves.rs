@@ -52,7 +52,7 @@ impl<'s> Builder<'s> {
         })
     }
 
-    fn to_dims(&mut self, node: &'s Node, dims: Vec<usize>) -> Result<(), ImportError> {
+    fn with_dims(&mut self, node: &'s Node, dims: Vec<usize>) -> Result<(), ImportError> {
         match self.operand(node, 0)? {
             Slot::Value(act) => self.renamed(node, act, dims),
             Slot::Constant(tensor) => {
@@ -120,7 +120,7 @@ impl<'s> Builder<'s> {
         if elements(&dims) != elements(&from) {
             return Err(wrong());
         }
-        self.to_dims(node, dims)
+        self.with_dims(node, dims)
     }
 
     pub(super) fn flatten(&mut self, node: &'s Node) -> Result<(), ImportError> {
@@ -132,7 +132,7 @@ impl<'s> Builder<'s> {
             node.axis("axis", axis, from.len())?
         };
         let dims = [&from[..axis], &from[axis..]].map(|part| elements(part).unwrap_or(usize::MAX));
-        self.to_dims(node, dims.to_vec())
+        self.with_dims(node, dims.to_vec())
     }
 
     /// Squeeze and Unsqueeze.
@@ -155,7 +155,7 @@ impl<'s> Builder<'s> {
                 ));
             }
             let kept = from.iter().enumerate().filter(|(a, _)| !axes.contains(a));
-            return self.to_dims(node, kept.map(|(_, &d)| d).collect());
+            return self.with_dims(node, kept.map(|(_, &d)| d).collect());
         }
         let axes = axes.ok_or_else(|| node.wrong("axes", "a constant", "none"))?;
         let rank = from.len() + axes.len();
@@ -170,7 +170,7 @@ impl<'s> Builder<'s> {
         if rest.next().is_some() {
             return Err(node.wrong("axes", "different axes", format!("{axes:?}")));
         }
-        self.to_dims(node, dims)
+        self.with_dims(node, dims)
     }
 
     pub(super) fn transpose(&mut self, node: &'s Node) -> Result<(), ImportError> {
@@ -328,7 +328,7 @@ impl<'s> Builder<'s> {
         let mut ids = Vec::new();
         for act in &acts {
             let id = match &arithmetic {
-                Arithmetic::Real => self.to_real(node, act.clone())?.id,
+                Arithmetic::Real => self.real_of(node, act.clone())?.id,
                 Arithmetic::Integer(target) => {
                     let id = self.signed(node, act.id)?;
                     self.requantized(node, id, target.grid)

@@ -1,6 +1,6 @@
 //! Pools over windows, and means over height and width.
 
-use penjing_format::{DataType, Padding};
+use penjing_format::{Activation, ChannelAxis, DataType, Padding};
 
 use super::build::{Act, Builder, Kind};
 use super::conv::{Image, Placed, Window};
@@ -8,7 +8,7 @@ use super::layout::Layout;
 use super::qdq::Arithmetic;
 use super::source::Node;
 use crate::ImportError;
-use crate::ir::{Op, Pool};
+use crate::ir::{Bias, Conv, Op, Pool, WeightData, Weights};
 
 impl Node {
     /// Window and place of a pool, by its attributes.
@@ -49,6 +49,23 @@ impl Node {
             [0, 0] => Ok(()),
             _ => Err(self.wrong("ceil_mode", "0, or windows that fit exactly", "1")),
         }
+    }
+}
+
+/// The convolution that averages int8 codes and brings the means to another grid, in one rounding.
+fn averaging(pool: Pool, channels: usize) -> Conv {
+    let [height, width] = pool.window;
+    let count = (height * width) as usize;
+    // the channels are those of a value, whose dimensions fit 32 bits
+    let shape = vec![1, height, width, u32::try_from(channels).unwrap_or(u32::MAX)];
+    let data = WeightData::I8(vec![1; count * channels], vec![1.0 / count as f32]);
+    Conv {
+        weights: Weights { shape, axis: ChannelAxis::Last, data },
+        bias: Bias::I32(vec![0; channels]),
+        stride: pool.stride,
+        dilation: [1, 1],
+        padding: pool.padding,
+        activation: Activation::None,
     }
 }
 
@@ -101,6 +118,17 @@ impl<'s> Builder<'s> {
         }
         let pool = Pool { window: taps(&window), stride: window.stride, padding };
         let result = Image { size: placed.out, ..image };
+        if let Arithmetic::Integer(target) = &arithmetic
+            && self.value(x).quantization != Some(target.grid)
+            && padding == Padding::default()
+        {
+            let channels = image.channels;
+            self.spend(node, channels.saturating_mul(window.taps[0] * window.taps[1]))?;
+            let (op, grid) = (Op::DepthwiseConv2d(averaging(pool, channels)), Some(target.grid));
+            let id = self.push_as(node, op, vec![x], &result.stored(), DataType::I8, grid)?;
+            self.bind_target(target, result.act(id, Kind::Real));
+            return Ok(());
+        }
         let id = self.push(node, Op::AveragePool2d(pool), vec![x], &result.stored())?;
         self.bind_result(node, &arithmetic, result.act(id, Kind::Real));
         Ok(())
@@ -114,7 +142,7 @@ impl<'s> Builder<'s> {
         act: &Act,
     ) -> Result<usize, ImportError> {
         match arithmetic {
-            Arithmetic::Real => Ok(self.to_real(node, act.clone())?.id),
+            Arithmetic::Real => Ok(self.real_of(node, act.clone())?.id),
             Arithmetic::Integer(_) => self.signed(node, act.id),
         }
     }

@@ -7,7 +7,7 @@ use penjing_format::{Activation, DataType, QuantParams};
 
 use super::build::{Act, Builder, Codes, Kind, Slot};
 use super::source::Node;
-use super::tensor::{Data, Tensor, dtype};
+use super::tensor::{Data, MAX_RANK, Tensor, dtype};
 use crate::ImportError;
 use crate::ir::{Op, ValueId};
 
@@ -124,7 +124,7 @@ impl<'s> Builder<'s> {
 
     /// The grid of a value, whose codes ONNX spells as `codes` says.
     fn grid(&self, node: &Node, codes: Codes) -> Result<QuantParams, ImportError> {
-        let (Scale { scales, zero_points, .. }, _) = self.scale(node, 0)?;
+        let (Scale { scales, zero_points, .. }, _) = self.scale(node, MAX_RANK)?;
         let (&[scale], &[zero_point]) = (&scales[..], &zero_points[..]) else {
             return Err(node.wrong("scale", "one scale for a value", scales.len().to_string()));
         };
@@ -223,7 +223,7 @@ impl<'s> Builder<'s> {
 
     /// int8 or uint8: by the zero point, else by `output_dtype`, else uint8.
     fn result_codes(&self, node: &Node) -> Result<Codes, ImportError> {
-        let (_, of_zero_point) = self.scale(node, 1)?;
+        let (_, of_zero_point) = self.scale(node, MAX_RANK)?;
         let stated = node.int("output_dtype", 0)?;
         match (of_zero_point, i32::try_from(stated).unwrap_or(-1)) {
             (Some(dtype::INT8), _) | (None, dtype::INT8) => Ok(Codes::I8),

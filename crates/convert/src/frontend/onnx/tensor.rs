@@ -183,7 +183,7 @@ impl Data {
 }
 
 /// More dimensions than any op here takes.
-const MAX_RANK: usize = 8;
+pub(super) const MAX_RANK: usize = 8;
 
 /// Dimensions of a message. Only a list may be empty.
 fn dims(found: &[i64]) -> Result<Vec<usize>, Wrong> {

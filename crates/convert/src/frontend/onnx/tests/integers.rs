@@ -116,6 +116,24 @@ fn weights_that_the_file_holds_as_reals_are_quantized_as_it_says() {
 }
 
 #[test]
+fn scales_may_lie_along_the_columns_of_a_matrix() {
+    let mut m = Model::new();
+    let x = m.input(&[1, 2]);
+    let grid = m.grid(INT8, 0.5, 0);
+    let x = m.qdq(&x, &grid);
+    let w = m.reals(&[2, 3], &[1.0, 2.0, 3.0, 4.0, 5.0, 6.0]);
+    let (scales, zeros) = (m.reals(&[3], &[1.0, 0.5, 0.25]), m.codes(INT8, &[3], &[0, 0, 0]));
+    let w = m.node("QuantizeLinear", &[&w, &scales, &zeros], &[("axis", Int(1))]);
+    let w = m.node("DequantizeLinear", &[&w, &scales, &zeros], &[("axis", Int(-1))]);
+    let y = m.node("MatMul", &[&x, &w], &[]);
+    let y = m.quantize(&y, &grid);
+    let graph = m.output(&y).read().unwrap();
+    let Op::FullyConnected(op) = &graph.nodes[1].op else { panic!("not a dense layer") };
+    let wanted = WeightData::I8(vec![1, 4, 4, 10, 12, 24], vec![1.0, 0.5, 0.25]);
+    assert_eq!(op.weights.data, wanted);
+}
+
+#[test]
 fn what_only_moves_codes_keeps_their_grid() {
     let mut m = Model::new();
     let x = m.input_of("x", INT8, &[1, 1, 4, 4]);
@@ -232,4 +250,23 @@ fn sums_that_could_leave_32_bits_are_refused() {
     assert!(model(i32::MAX - 255 * 127).is_ok());
     let error = model(i32::MAX - 255 * 127 + 1).unwrap_err().to_string();
     assert!(error.contains("output channel 0"), "{error}");
+}
+
+#[test]
+fn an_average_on_another_grid_is_rounded_once() {
+    let pool = |scale: f32| {
+        let mut m = Model::new();
+        let x = m.input_of("x", INT8, &[1, 1, 3, 3]);
+        let (grid, other) = (m.grid(INT8, 0.5, 0), m.grid(INT8, scale, 0));
+        let x = m.dequantize(&x, &grid);
+        let y = m.node("AveragePool", &[&x], &[("kernel_shape", Ints(&[2, 2]))]);
+        let y = m.quantize(&y, &other);
+        m.output(&y).read().unwrap()
+    };
+    assert_eq!(ops(&pool(0.5)), ["average_pool2d"]);
+    let graph = pool(0.25);
+    assert_eq!(ops(&graph), ["depthwise_conv2d"]);
+    // 1 + 2 + 3 + 4 halves over 4, in quarters: 5
+    let codes = [1., 2., 0., 3., 4., 0., 0., 0., 0.].map(|q: f32| q * 0.5);
+    assert_eq!(super::outputs(&graph, &[&codes])[0][0], 1.25);
 }

@@ -361,3 +361,14 @@ fn sums_of_values_in_two_orders() {
     let y = m.node("Add", &[&x, &z], &[]);
     says(&message(m.output(&y)), &["inputs", "the same order in memory", "[1, 2, 2, 3]"]);
 }
+
+#[test]
+fn normalization_without_channels() {
+    let mut m = Model::new();
+    let x = m.input(&[1, 1]);
+    let axes = m.integers(&[1]);
+    let x = m.node("Squeeze", &[&x, &axes], &[]);
+    let none = m.reals(&[0], &[]);
+    let y = m.node("BatchNormalization", &[&x, &none, &none, &none, &none], &[]);
+    says(&message(m.output(&y)), &["input", "[N, C, ..]", "[1]"]);
+}

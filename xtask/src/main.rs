@@ -9,6 +9,7 @@ mod child;
 mod codegen;
 mod files;
 mod host;
+mod onnx;
 mod progress;
 mod reproduce;
 mod schema;
@@ -36,6 +37,8 @@ enum Command {
         #[arg(long)]
         check: bool,
     },
+    /// Hold the import of ONNX models against onnxruntime, which it installs under target/.
+    Onnx(onnx::OnnxArgs),
     /// Run a command and print the peak resident memory of its processes, in bytes.
     #[command(hide = true)]
     PeakMemory(bench::PeakMemoryArgs),
@@ -48,6 +51,7 @@ enum Command {
 fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Bench(args) => return exit(bench::run(&args, workspace_root())),
+        Command::Onnx(args) => onnx::run(&args, workspace_root()),
         Command::PeakMemory(args) => bench::peak_memory(&args),
         Command::Codegen { check } => codegen::run(check),
         Command::Reproduce(args) => return exit(reproduce::run(&args, workspace_root())),

@@ -92,7 +92,10 @@ fn node_value(graph: &Graph, id: ValueId, names: bool) -> Option<Value> {
         graph.nodes.iter().enumerate().any(|(k, n)| k != next && n.inputs.contains(&id));
     let is_last = next == graph.nodes.len();
     let explicit = elsewhere || (graph.outputs.contains(&id) && !is_last);
-    let integers = output.dtype != DataType::F32 && !node.op.is_pass_through();
+    // An activation by itself may have a grid of its own.
+    let inferred = node.op.is_pass_through()
+        && graph.value(node.inputs[0]).quantization == output.quantization;
+    let integers = output.dtype != DataType::F32 && !inferred;
     let value = Value {
         name: output.name.clone().or_else(|| names.then(|| node.name.clone())),
         shape: explicit.then_some(output.shape),

@@ -78,7 +78,7 @@ pub enum Op {
         /// Which axis.
         axis: usize,
     },
-    /// An activation by itself; never `None`.
+    /// An activation by itself; never `None`. Of integers, its grid may be another than the input's.
     Relu(Activation),
     /// Softmax over the last axis.
     Softmax,
@@ -205,7 +205,8 @@ impl Op {
         }
     }
 
-    /// Whether the value keeps the input's type and grid: elements moved, selected, clamped or averaged.
+    /// Whether the value keeps the input's type and grid: elements moved, selected, clamped or averaged. An activation by
+    /// itself of integers may have another grid all the same, where an imported file says so.
     #[must_use]
     pub fn is_pass_through(&self) -> bool {
         matches!(

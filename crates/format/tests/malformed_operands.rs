@@ -186,6 +186,13 @@ fn ratios_of_scales_without_a_rule_are_named() {
     for ratio in [below(1.0 / 256.0), above(128.0), 1e30] {
         number(with(codes(), ratio, 1.0), "scale");
     }
+    let clamp = || Raw { activation: 1, ..plain(raw::RELU, &[2], true) };
+    for ratio in [1.0 / 256.0, 1.0, 128.0] {
+        assert_eq!(with(clamp(), ratio, 1.0), Ok(()));
+    }
+    for ratio in [below(1.0 / 256.0), above(128.0)] {
+        number(with(clamp(), ratio, 1.0), "scale");
+    }
     let product = || joined(raw::MUL, &[2], &[0, 0]);
     assert_eq!(with(product(), 1e-10, 1e-25), Ok(()));
     for (input, output) in [(1e30, 1.0), (1e-30, 1.0), (1e10, 1e-30)] {

@@ -28,6 +28,7 @@ fn the_files_that_the_others_alter_are_valid() {
         (relu(1), &[1, 2]),
         (relu(2), &[1, 2]),
         (relu(3), &[1, 2]),
+        (Raw { activation: 1, ..plain(raw::RELU, &[2], true) }, &[1, 2]),
         (plain(raw::SOFTMAX, &[2], true), &[1, 2]),
         (plain(raw::LOGISTIC, &image, true), &[1, 4, 6, 3]),
         (plain(raw::TANH, &image, true), &[1, 4, 6, 3]),
@@ -175,8 +176,7 @@ fn types_that_do_not_go_together_are_named() {
     sum.value = (0, 0.0, 0);
     refuses!(sum, Error::Missing { .. }, "node 0 (add), scale: missing");
     // Those that hand on what they read, and reals.
-    for mut raw in
-        [relu(1), plain(raw::AVERAGE_POOL_2D, &[4, 4, 1], false), target(raw::PAD, &[2], &[0; 2])]
+    for mut raw in [plain(raw::AVERAGE_POOL_2D, &[4, 4, 1], false), target(raw::PAD, &[2], &[0; 2])]
     {
         raw.value = (0, 0.25, -1);
         refuses!(raw, Error::Quantization { .. }, "scale: expected that of the input");
@@ -184,8 +184,9 @@ fn types_that_do_not_go_together_are_named() {
     let mut concat = joined(raw::CONCAT, &[2], &[0, 0]);
     concat.value = (0, 0.25, -1);
     refuses!(concat, Error::Quantization { .. }, "scale: expected that of the input");
-    for op in [raw::MEAN, raw::SOFTMAX, raw::TANH] {
+    for op in [raw::MEAN, raw::RELU, raw::SOFTMAX, raw::TANH] {
         let mut real = of(plain(op, &[4, 4, 1], true), raw::F32, 0.0);
+        real.activation = u8::from(op == raw::RELU);
         real.value.0 = raw::F32;
         refuses!(real, Error::Quantization { .. }, "scale: expected none");
     }

@@ -23,7 +23,7 @@ pub use functions::{exp, logistic, tanh};
 pub use params::{ActivationRange, QuantParams};
 pub use requantize::Requantize;
 pub use round::round_ties_even;
-pub use tables::{Codes, Softmax, Table, logistic_table, requantize_table, tanh_table};
+pub use tables::{Codes, Softmax, Table, logistic_table, relu_table, requantize_table, tanh_table};
 pub use weights::{
     MIN_WEIGHT_SCALE, WEIGHT_MAX, bias_scale, channel_scales, dequantize_weight,
     fake_quantize_weight, quantize_bias, quantize_weight, weight_scale,

@@ -33,7 +33,7 @@ fn table(from: Codes, to: Codes, result: impl Fn(i32) -> i64) -> Table {
 }
 
 /// From one 8-bit grid to another. Within a type `((q - z_in) * m + 128 >> 8) + z_out`, with `m = round(256 * (s_in / s_out))`,
-/// ties to even; between i8 and u8 by [`scale_by_fixed_point`]. So LiteRT's default path has it.
+/// ties to even; between i8 and u8 by [`FixedPoint::scale`]. So LiteRT's default path has it.
 #[must_use]
 pub fn requantize_table(from: (Codes, QuantParams), to: (Codes, QuantParams)) -> Table {
     let ((from, a), (to, b)) = (from, to);
@@ -45,6 +45,18 @@ pub fn requantize_table(from: (Codes, QuantParams), to: (Codes, QuantParams)) ->
         let steps = i64::from(code - a.zero_point);
         let scaled = if from == to { (steps * multiplier + 128) >> 8 } else { fixed.scale(steps) };
         scaled + i64::from(b.zero_point)
+    })
+}
+
+/// An activation by itself, from one int8 grid to another: `(q - z_in) * (s_in / s_out)` by [`FixedPoint::scale`], and clamped to
+/// the codes of the activation's ends, [`QuantParams::bounds_alone`].
+#[must_use]
+pub fn relu_table(input: QuantParams, output: QuantParams, [lo, hi]: [f32; 2]) -> Table {
+    let [low, high] = output.bounds_alone(lo, hi, Codes::I8.min, Codes::I8.max).map(i64::from);
+    let fixed = FixedPoint::new(f64::from(input.scale) / f64::from(output.scale));
+    table(Codes::I8, Codes::I8, |code| {
+        let steps = i64::from(code - input.zero_point);
+        (fixed.scale(steps) + i64::from(output.zero_point)).clamp(low, high)
     })
 }
 
@@ -172,6 +184,19 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn an_activation_moves_to_its_grid_and_ends_there() {
+        let (input, output) = (grid(0.1, -3), grid(0.05, 10));
+        let table = relu_table(input, output, [0.0, 1.0]);
+        let real = |code: i8| output.dequantize(i32::from(table[usize::from(code as u8)] as i8));
+        let near = |a: f32, b: f32| (a - b).abs() < 1e-6;
+        assert!(near(real(-3), 0.0) && near(real(2), 0.5) && near(real(7), 1.0));
+        assert!(near(real(-128), 0.0) && near(real(127), 1.0));
+        // A tie, 1.5 steps, is rounded away from zero on both sides.
+        let halves = relu_table(grid(0.5, 0), grid(1.0, 0), [-2.0, f32::INFINITY]);
+        assert_eq!([3_i8, -3, -1].map(|code| halves[usize::from(code as u8)] as i8), [2, -2, 0]);
     }
 
     #[test]

@@ -36,6 +36,10 @@ pub(super) fn check(step: &Step<'_>) -> Result<(), Error> {
             positive(found).map(|_| ()).ok_or(Error::Number { place, index: 0, expected, found })
         }
         Op::Quantize => quantize(scale(input, owner)?, scale(output, owner)?, owner),
+        // On the input's grid it clamps alone.
+        Op::Relu(_) if input.quantization != output.quantization => {
+            quantize(scale(input, owner)?, scale(output, owner)?, owner)
+        }
         Op::AveragePool2d(op) => {
             let [_, h, w, _] = input.shape.as_4d().unwrap_or_default();
             let [window_h, window_w] = op.window;

@@ -90,11 +90,11 @@ where
         |types: &[DataType], names| expect_type(input.dtype, types, names, owner, "inputs");
     match op {
         Op::MaxPool2d(_) | Op::Reshape(_) | Op::Pad(_) => Ok(handed_on),
-        Op::AveragePool2d(_) | Op::Relu(_) => {
+        Op::AveragePool2d(_) => {
             expect(&[DataType::F32, DataType::I8], REALS_OR_I8)?;
             Ok(handed_on)
         }
-        Op::Mean => {
+        Op::Mean | Op::Relu(_) => {
             expect(&[DataType::F32, DataType::I8], REALS_OR_I8)?;
             let stated = stated.quantization.filter(|_| input.dtype != DataType::F32);
             Ok((input.dtype, stated.or(input.quantization)))

@@ -15,7 +15,9 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 use penjing_format::read::{self, Step};
 use penjing_format::{Activation, DataType, QuantParams, Shape, TensorType};
-use penjing_quant::{Add, Codes, Requantize, logistic_table, requantize_table, tanh_table};
+use penjing_quant::{
+    Add, Codes, Requantize, logistic_table, relu_table, requantize_table, tanh_table,
+};
 
 /// A group's op, and what it reads.
 pub(super) struct Made {
@@ -195,12 +197,14 @@ impl Parts<'_> {
 
     fn relu(&self, activation: Activation) -> Result<Op, Failure> {
         let bounds = real_bounds(activation).unwrap_or([f32::NEG_INFINITY, f32::INFINITY]);
-        let function = if self.is_real() {
-            Function::ClampReals(bounds)
-        } else {
-            let [lo, hi] = bounds;
-            let codes = grid(self.input)?.bounds_alone(lo, hi, -128, 127);
-            Function::Clamp(codes.map(|code| code as i8))
+        let [lo, hi] = bounds;
+        let function = match self.grids()? {
+            None => Function::ClampReals(bounds),
+            Some([input, output]) if input == output => {
+                let codes = input.bounds_alone(lo, hi, -128, 127);
+                Function::Clamp(codes.map(|code| code as i8))
+            }
+            Some([input, output]) => Function::table(relu_table(input, output, bounds)),
         };
         Ok(unary("relu", function))
     }

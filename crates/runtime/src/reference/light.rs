@@ -36,7 +36,7 @@ pub(super) fn run(step: &Step<'_>, all: &[Tensor]) -> Tensor {
             let shapes: Vec<Shape> = step.operands().map(|operand| operand.ty.shape).collect();
             concat(op.axis as usize, &shapes, &inputs)
         }
-        read::Op::Relu(activation) => relu(*activation, from, input),
+        read::Op::Relu(activation) => relu(*activation, from, to, input),
         read::Op::Softmax => softmax(from, to, input),
         read::Op::Logistic => function(|x| 1.0 / (1.0 + (-x).exp()), from, to, input),
         read::Op::Tanh => function(f64::tanh, from, to, input),
@@ -256,17 +256,22 @@ fn concat(axis: usize, shapes: &[Shape], inputs: &[&Tensor]) -> Tensor {
     Tensor::Reals(values, tolerances)
 }
 
-fn relu(activation: Activation, from: &TensorType, input: &Tensor) -> Tensor {
+fn relu(activation: Activation, from: &TensorType, to: &TensorType, input: &Tensor) -> Tensor {
     match input {
         Tensor::Codes(codes) => {
-            let (scale, zero_point, min, max) = quantization(from);
+            let ((s_in, z_in, ..), (scale, zero_point, min, max)) =
+                (quantization(from), quantization(to));
             // An activation by itself rounds its ends half away from zero, before the zero point is added.
             let code = |end: f32| {
                 let steps = f64::from(end / scale).round();
                 clamp(steps + zero_point as f64, min, max)
             };
             let (low, high) = (code(ends(activation).0), code(ends(activation).1));
-            Tensor::Codes(codes.iter().map(|&q| q.max(low).min(high)).collect())
+            let same = (s_in, z_in) == (scale, zero_point);
+            let factor = f64::from(s_in) / f64::from(scale);
+            let moved =
+                |q: i64| if same { q } else { twice_rounded(q - z_in, factor) + zero_point };
+            Tensor::Codes(codes.iter().map(|&q| moved(q).max(low).min(high)).collect())
         }
         Tensor::Reals(values, tolerances) => {
             let values = values.iter().map(|&x| activate(activation, f64::from(x)) as f32);

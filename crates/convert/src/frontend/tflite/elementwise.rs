@@ -228,10 +228,10 @@ fn invert(op: &Operator<'_>, operand: &mut Operand) -> Result<(), ImportError> {
     Ok(())
 }
 
-/// RELU, RELU6, RELU_N1_TO_1 by themselves. Where the result has another grid, QUANTIZE goes before.
+/// RELU, RELU6, RELU_N1_TO_1 by themselves. The result may have another grid.
 pub(super) fn relu(import: &mut Import<'_, '_>, op: &Operator<'_>) -> Result<(), ImportError> {
     let input = import.value(op, 0)?;
-    let (dtype, quantization) = import.output_type(op)?;
+    let (dtype, _) = import.output_type(op)?;
     same_type(op, input.dtype, dtype)?;
     let code = match op.code {
         Code::RELU => 1,
@@ -240,12 +240,7 @@ pub(super) fn relu(import: &mut Import<'_, '_>, op: &Operator<'_>) -> Result<(),
     };
     let activation = Activation::from_code(code);
     let activation = activation.ok_or_else(|| op.refuse("activation", "RELU", op.op))?;
-    let mut id = input.id;
-    if input.grid != quantization {
-        let value = Value { name: None, shape: input.shape, dtype, quantization };
-        id = import.push(op, "quantize", Op::Quantize, vec![id], value);
-    }
-    import.finish(op, Op::Relu(activation), vec![id], input.dims)
+    import.finish(op, Op::Relu(activation), vec![input.id], input.dims)
 }
 
 /// SOFTMAX, LOGISTIC, TANH.
@@ -268,12 +263,12 @@ pub(super) fn function(import: &mut Import<'_, '_>, op: &Operator<'_>) -> Result
     import.finish(op, kind, vec![input.id], input.dims)
 }
 
-/// QUANTIZE to int8.
+/// QUANTIZE to int8 or uint8.
 pub(super) fn quantize(import: &mut Import<'_, '_>, op: &Operator<'_>) -> Result<(), ImportError> {
     let input = import.value(op, 0)?;
     let (dtype, _) = import.output_type(op)?;
-    if dtype != DataType::I8 {
-        return Err(op.refuse("output", "int8", dtype));
+    if dtype == DataType::F32 {
+        return Err(op.refuse("output", "int8 or uint8", dtype));
     }
     import.finish(op, Op::Quantize, vec![input.id], input.dims)
 }

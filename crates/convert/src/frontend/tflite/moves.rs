@@ -6,8 +6,7 @@ use super::error::list;
 use super::file::Operator;
 use super::generated::BuiltinOperator as Code;
 use super::import::{Import, Input, batched, too_large};
-use super::quantized::{activation, same_grid, same_type};
-use super::window::image;
+use super::quantized::{moved_activation, same_grid, same_type};
 use crate::frontend::ImportError;
 use crate::ir::{Op, Value};
 
@@ -105,28 +104,54 @@ pub(super) fn axis(
     own.ok_or_else(|| op.refuse(field, format!("a dimension of {rank}"), stated))
 }
 
-/// MEAN over height and width.
+/// MEAN over height and width, of which one may be missing.
 pub(super) fn mean(import: &mut Import<'_, '_>, op: &Operator<'_>) -> Result<(), ImportError> {
     let input = import.value(op, 0)?;
-    let [_, _, _, channels] = image(op, &input)?;
     let axes = import.ints(op, 1)?;
     let axes = axes.ok_or_else(|| op.refuse("axes", "integers that are known", "others"))?;
-    let own = axes.values.iter().map(|&stated| axis(op, "axes", stated, 4));
-    let mut own: Vec<usize> = own.collect::<Result<_, _>>()?;
-    own.sort_unstable();
-    own.dedup();
-    if own != [1, 2] {
-        return Err(op.refuse("axes", "1 and 2, height and width", list(&axes.values)));
-    }
+    let image = averaged(op, &input, &axes.values)?;
+    let channels = image.last().unwrap_or(1);
     let (dtype, quantization) = import.output_type(op)?;
     same_type(op, input.dtype, dtype)?;
+    let pixels = import.reshaped(op, "image", &input, image);
     let options = op.table.builtin_options_as_reducer_options();
-    if !options.is_some_and(|options| options.keep_dims()) {
-        return import.finish(op, Op::Mean, vec![input.id], vec![1, channels]);
+    let keeps = options.is_some_and(|options| options.keep_dims());
+    // What is left has one element but for the channels.
+    let mut dims = vec![1; input.dims.len() - if keeps { 0 } else { axes.values.len() }];
+    dims.last_mut().into_iter().for_each(|last| *last = channels);
+    if dims.len() == 2 {
+        return import.finish(op, Op::Mean, vec![pixels], dims);
     }
     let value = Value { name: None, shape: Shape::from([1, channels]), dtype, quantization };
-    let mean = import.push(op, "mean", Op::Mean, vec![input.id], value);
-    import.finish(op, Op::Reshape, vec![mean], vec![1, 1, 1, channels])
+    let mean = import.push(op, "mean", Op::Mean, vec![pixels], value);
+    import.finish(op, Op::Reshape, vec![mean], dims)
+}
+
+/// What a mean reads as an image, all of whose pixels it averages.
+fn averaged(op: &Operator<'_>, input: &Input, axes: &[i64]) -> Result<Shape, ImportError> {
+    let own = axes.iter().map(|&stated| axis(op, "axes", stated, input.dims.len()));
+    let mut own: Vec<usize> = own.collect::<Result<_, _>>()?;
+    own.sort_unstable();
+    if own.windows(2).any(|pair| pair[0] == pair[1]) {
+        return Err(op.refuse("axes", "each once", list(axes)));
+    }
+    let image = match (&input.dims[..], &own[..]) {
+        (&[1, h, w, c], [1, 2]) | (&[1, h, w @ 1, c], [1]) | (&[1, h @ 1, w, c], [2]) => {
+            [1, h, w, c]
+        }
+        (&[1, length, c], [1]) => [1, length, 1, c],
+        (&[_, _, _, _], _) => {
+            return Err(op.refuse("axes", "1 and 2, height and width", list(axes)));
+        }
+        (&[_, _, _], _) => {
+            return Err(op.refuse("axes", "1, between batch and channels", list(axes)));
+        }
+        _ => {
+            let expected = "[1, height, width, channels] or [1, length, channels]";
+            return Err(op.refuse("input", expected, list(&input.dims)));
+        }
+    };
+    Ok(Shape::from(image))
 }
 
 /// PAD and PADV2, with real zeros.
@@ -203,7 +228,13 @@ pub(super) fn concat(import: &mut Import<'_, '_>, op: &Operator<'_>) -> Result<(
     let mut inputs = Vec::new();
     for k in 0..op.inputs.len() {
         let input = import.value(op, k)?;
-        same_type(op, input.dtype, dtype)?;
+        if input.dtype != dtype {
+            return Err(op.refuse(
+                format!("input {k}"),
+                format!("the output's type, {dtype}"),
+                input.dtype,
+            ));
+        }
         let alike = input.dims.len() == dims.len()
             && (0..dims.len()).all(|d| d == along || input.dims[d] == dims[d])
             && input.shape.rank() == first.shape.rank();
@@ -221,7 +252,7 @@ pub(super) fn concat(import: &mut Import<'_, '_>, op: &Operator<'_>) -> Result<(
         });
     }
     let kind = Op::Concat { axis: graph_axis };
-    match activation(op, options.fused_activation_function())? {
+    match moved_activation(op, dtype, options.fused_activation_function())? {
         penjing_format::Activation::None => import.finish(op, kind, inputs, dims),
         fused => {
             let shape = batched(&dims).ok_or_else(|| too_large(op, &dims))?;

@@ -30,8 +30,7 @@ pub(super) fn value_type(
         TensorType::INT8 => DataType::I8,
         TensorType::UINT8 => DataType::U8,
         other => {
-            let expected = "float32 or int8, or uint8 of an input";
-            return Err(wrong("type", expected.into(), type_name(other)));
+            return Err(wrong("type", "float32, int8 or uint8".into(), type_name(other)));
         }
     };
     let quantization = table.quantization();
@@ -148,14 +147,28 @@ pub(super) fn activation(
     })
 }
 
-/// An operator that reads and writes one type.
+/// A fused activation of an operator that moves or selects elements: uint8 has none.
+pub(super) fn moved_activation(
+    op: &Operator<'_>,
+    dtype: DataType,
+    fused: ActivationFunctionType,
+) -> Result<Activation, ImportError> {
+    let activation = activation(op, fused)?;
+    if activation != Activation::None {
+        same_type(op, dtype, dtype)?;
+    }
+    Ok(activation)
+}
+
+/// An operator that computes, in float32 or int8: of one type.
 pub(super) fn same_type(
     op: &Operator<'_>,
     input: DataType,
     output: DataType,
 ) -> Result<(), ImportError> {
     if input == DataType::U8 {
-        return Err(op.refuse("input", "float32 or int8 (uint8 only before QUANTIZE)", "uint8"));
+        let expected = "float32 or int8 (uint8 is moved, quantized and dequantized alone)";
+        return Err(op.refuse("input", expected, "uint8"));
     }
     if input == output {
         return Ok(());
@@ -163,13 +176,15 @@ pub(super) fn same_type(
     Err(op.refuse("output", format!("the input's type, {input}"), output))
 }
 
-/// An operator that moves or selects elements: type and grid stay.
+/// An operator that moves or selects elements, uint8 too: type and grid stay.
 pub(super) fn same_grid(
     op: &Operator<'_>,
     input: (DataType, Option<QuantParams>),
     output: (DataType, Option<QuantParams>),
 ) -> Result<(), ImportError> {
-    same_type(op, input.0, output.0)?;
+    if input.0 != output.0 {
+        return Err(op.refuse("output", format!("the input's type, {}", input.0), output.0));
+    }
     if input.1 == output.1 {
         return Ok(());
     }

@@ -6,7 +6,7 @@ use super::error::list;
 use super::file::Operator;
 use super::generated::{BuiltinOperator as Code, Padding as Scheme};
 use super::import::{Import, Input, batched, too_large};
-use super::quantized::{activation, same_grid};
+use super::quantized::{moved_activation, same_grid, same_type};
 use crate::frontend::ImportError;
 use crate::ir::{Op, Pool, Value};
 
@@ -107,10 +107,13 @@ pub(super) fn pool(import: &mut Import<'_, '_>, op: &Operator<'_>) -> Result<(),
     let pool = Pool { window, stride: placed.stride, padding: placed.padding };
     let kind = match op.code {
         Code::MAX_POOL_2D => Op::MaxPool2d(pool),
-        _ => Op::AveragePool2d(pool),
+        _ => {
+            same_type(op, input.dtype, dtype)?;
+            Op::AveragePool2d(pool)
+        }
     };
     let dims = vec![1, out[0], out[1], channels];
-    match activation(op, options.fused_activation_function())? {
+    match moved_activation(op, dtype, options.fused_activation_function())? {
         Activation::None => import.finish(op, kind, vec![input.id], dims),
         fused => {
             let shape = batched(&dims).ok_or_else(|| too_large(op, &dims))?;

@@ -46,8 +46,13 @@ pub(super) fn settle(
     let usual = live.map(|(_, &scale)| scale).fold(0.0, f32::max);
     for (channel, (bias, sums)) in bias.iter_mut().zip(&sums).enumerate() {
         let scale = scales[if scales.len() == 1 { 0 } else { channel }];
+        let unfit = || {
+            let found = format!("channel {channel} with a bias of {bias}");
+            op.refuse("weights and bias", "sums that fit 32 bits", found)
+        };
         if sums.magnitude == 0 && scales.len() > 1 {
-            (scales[channel], *bias) = layer.dead(scale, *bias, usual);
+            let settled = layer.dead(scale, *bias, usual).ok_or_else(unfit)?;
+            (scales[channel], *bias) = settled;
             continue;
         }
         if sums.magnitude > 0 && layer.fits(*sums, *bias) {
@@ -57,12 +62,11 @@ pub(super) fn settle(
         if small.is_some_and(|bias| layer.fits(*sums, bias)) {
             *bias = small.unwrap_or_default();
         } else if sums.magnitude == 0 {
-            let all = vec![scale; channels];
-            *scales = all;
-            (scales[channel], *bias) = layer.dead(scale, *bias, usual);
+            let settled = layer.dead(scale, *bias, usual).ok_or_else(unfit)?;
+            *scales = vec![scale; channels];
+            (scales[channel], *bias) = settled;
         } else {
-            let found = format!("channel {channel} with a bias of {bias}");
-            return Err(op.refuse("weights and bias", "sums that fit 32 bits", found));
+            return Err(unfit());
         }
     }
     Ok(())
@@ -115,7 +119,7 @@ impl Layer {
     }
 
     /// Scale and bias of a channel without weights: the first of a few scales with which a bias yields its code.
-    fn dead(&self, scale: f32, bias: i32, usual: f32) -> (f32, i32) {
+    fn dead(&self, scale: f32, bias: i32, usual: f32) -> Option<(f32, i32)> {
         let code = self.rule(scale).apply(bias);
         let steps = f64::from(code - self.output.zero_point);
         for candidate in [usual, self.output.scale / self.input.scale, scale] {
@@ -130,10 +134,10 @@ impl Layer {
             };
             let found = self.smallest(candidate, Sums::default(), found).unwrap_or(found);
             if self.fits(Sums::default(), found) {
-                return (candidate, found);
+                return Some((candidate, found));
             }
         }
-        (scale, bias)
+        None
     }
 }
 

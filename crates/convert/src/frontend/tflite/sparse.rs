@@ -146,8 +146,8 @@ impl<'a> Level<'a> {
             return Err(("a level of DENSE or SPARSE_CSR".into(), found));
         }
         let missing = || ("segments and indices of a sparse level".into(), "none".into());
-        let segments = Indices::segments(table).ok_or_else(missing)?;
-        let indices = Indices::indices(table).ok_or_else(missing)?;
+        let segments = Indices::of_segments(table).ok_or_else(missing)?;
+        let indices = Indices::of_indices(table).ok_or_else(missing)?;
         let nodes = indices.len();
         let ends = (segments.get(0), segments.get(parents));
         if parents.checked_add(1) != Some(segments.len()) || ends != (Some(0), Some(nodes)) {
@@ -167,14 +167,14 @@ impl<'a> Level<'a> {
 }
 
 impl<'a> Indices<'a> {
-    fn segments(table: fb::DimensionMetadata<'a>) -> Option<Self> {
+    fn of_segments(table: fb::DimensionMetadata<'a>) -> Option<Self> {
         let i32s = table.array_segments_as_int_32_vector().and_then(|v| v.values()).map(Self::I32);
         let u16s = || table.array_segments_as_uint_16_vector()?.values().map(Self::U16);
         let u8s = || table.array_segments_as_uint_8_vector()?.values().map(Self::U8);
         i32s.or_else(u16s).or_else(u8s)
     }
 
-    fn indices(table: fb::DimensionMetadata<'a>) -> Option<Self> {
+    fn of_indices(table: fb::DimensionMetadata<'a>) -> Option<Self> {
         let i32s = table.array_indices_as_int_32_vector().and_then(|v| v.values()).map(Self::I32);
         let u16s = || table.array_indices_as_uint_16_vector()?.values().map(Self::U16);
         let u8s = || table.array_indices_as_uint_8_vector()?.values().map(Self::U8);

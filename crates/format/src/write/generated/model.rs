@@ -372,7 +372,7 @@ impl Op {
   pub const Pad: Self = Self(12);
   /// Values side by side; target: the axis, counted without the batch, absent: the last. All have one type and quantization.
   pub const Concat: Self = Self(13);
-  /// activation, which must be stated. Type and quantization are the input's.
+  /// activation, which must be stated. Quantization is the stated one, or the input's.
   pub const Relu: Self = Self(14);
   /// exp(x) over the sum of exp(x), over the last axis. F32 to F32; I8 to I8 of the stated scale and zero point.
   pub const Softmax: Self = Self(15);

@@ -7,12 +7,18 @@
 
 mod compare;
 mod decode;
+mod import;
 mod noise;
 mod open;
 mod run;
 pub mod seeds;
+pub mod seeds_import;
 mod seeds_joined;
+mod seeds_onnx;
+#[path = "../../crates/convert/tests/support/tflite.rs"]
+mod tflite;
 mod visit;
 
+pub use import::import;
 pub use open::open;
 pub use run::run;

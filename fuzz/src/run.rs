@@ -52,11 +52,8 @@ pub fn run(data: &[u8]) {
         Ok(model) => model,
         Err(error) => return assert!(!error.to_string().is_empty()),
     };
-    let options = SessionOptions {
-        isa: Some(how.isa),
-        max_bytes: MAX_BYTES,
-        ..SessionOptions::default()
-    };
+    let options =
+        SessionOptions { isa: Some(how.isa), max_bytes: MAX_BYTES, ..SessionOptions::default() };
     let mut session = match Session::new(&model, options) {
         Ok(session) => session,
         Err(error) => return assert!(!error.to_string().is_empty()),

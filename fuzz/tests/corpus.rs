@@ -15,9 +15,10 @@ fn corpus(target: &str) -> Vec<(PathBuf, Vec<u8>)> {
 
 #[test]
 fn seeds_are_committed_as_they_are_made() {
-    let corpora = [corpus("open"), corpus("run")].concat();
-    for (name, bytes) in penjing_fuzz::seeds::files() {
-        assert!(bytes.len() < 2048, "{name}: {} bytes", bytes.len());
+    let corpora = [corpus("open"), corpus("run"), corpus("import")].concat();
+    let imports = penjing_fuzz::seeds_import::files();
+    for (name, bytes) in penjing_fuzz::seeds::files().into_iter().chain(imports) {
+        assert!(bytes.len() < 4096, "{name}: {} bytes", bytes.len());
         let file = corpora.iter().find(|(path, _)| path.ends_with(&name));
         let hint = "make the seeds anew, as fuzz/README.md says";
         assert!(file.is_some_and(|(_, committed)| *committed == bytes), "{name}: {hint}");
@@ -109,5 +110,38 @@ fn every_file_keeps_the_promises_of_run() {
     for (path, bytes) in corpus("run") {
         eprintln!("{}", path.display());
         penjing_fuzz::run(&bytes);
+    }
+}
+
+/// Every seed is read, and together they become every op that an importer makes.
+#[test]
+fn every_import_is_read_and_together_they_reach_all() {
+    let mut reached = BTreeSet::new();
+    for (name, bytes) in penjing_fuzz::seeds_import::files() {
+        let graph = match name.ends_with(".onnx") {
+            true => penjing_convert::onnx::read(&bytes, "seed"),
+            false => penjing_convert::tflite::read(&bytes, "seed"),
+        };
+        let graph = graph.unwrap_or_else(|error| panic!("{name}: {error}"));
+        reached.extend(graph.nodes.iter().map(|node| node.op.name()));
+        let options = penjing_convert::Options::default();
+        if let Err(error) = penjing_convert::lower_import(graph, &options) {
+            panic!("{name}: {error}");
+        }
+    }
+    let layers = ["conv2d", "depthwise_conv2d", "fully_connected"];
+    let pools = ["max_pool2d", "average_pool2d", "mean"];
+    let plain = ["add", "mul", "pad", "concat", "relu", "reshape", "quantize", "dequantize"];
+    let functions = ["softmax", "logistic", "tanh"];
+    for op in layers.into_iter().chain(pools).chain(plain).chain(functions) {
+        assert!(reached.contains(op), "no seed becomes {op}: {reached:?}");
+    }
+}
+
+#[test]
+fn every_file_keeps_the_promises_of_import() {
+    for (path, bytes) in corpus("import") {
+        eprintln!("{}", path.display());
+        penjing_fuzz::import(&bytes);
     }
 }

@@ -10,7 +10,8 @@ mod constant;
 mod elementwise;
 mod error;
 mod file;
-mod generated;
+#[doc(hidden)]
+pub mod generated;
 mod import;
 mod layers;
 mod moves;

@@ -7,4 +7,4 @@
 #[allow(clippy::all, clippy::undocumented_unsafe_blocks)]
 mod tflite;
 
-pub(super) use tflite::tflite::*;
+pub use tflite::tflite::*;

@@ -7,6 +7,7 @@ use penjing_convert::elements::Elements;
 use penjing_format::ModelView;
 use penjing_runtime::{Input, Model, Output, Session, SessionOptions, TensorInfo};
 
+use crate::model_file::{self, Kind};
 use crate::tensors::{self, Port};
 
 /// Run a model on tensors of a safetensors file
@@ -39,6 +40,9 @@ pub(crate) struct RunArgs {
 
 pub(crate) fn run(args: &RunArgs) -> Result<()> {
     let name = || args.model.display().to_string();
+    if let Kind::Tflite | Kind::Onnx = model_file::kind(&args.model)? {
+        return Err(model_file::convert_first(&args.model));
+    }
     let model = Model::open(&args.model).with_context(name)?;
     let until = args.until.as_deref().map(|node| find(&model.view(), node)).transpose();
     let until = until.with_context(name)?;

@@ -210,9 +210,12 @@ fn what_is_no_model_is_refused_and_nothing_is_written() {
         assert!(error.contains(text(file)) && error.contains(why), "{error}");
         assert!(!out.exists());
     }
-    for args in
-        [vec!["bench", text(&tflite)], vec!["inspect", text(&onnx)], vec!["eval", text(&tflite)]]
-    {
+    for args in [
+        vec!["bench", text(&tflite)],
+        vec!["inspect", text(&onnx)],
+        vec!["eval", text(&tflite)],
+        vec!["run", text(&tflite), "--input", "x", "--output", "y"],
+    ] {
         let error = refused(&args);
         let known = error.contains("`penjing convert` makes a model of it");
         assert!(known || error.contains("data"), "{args:?}: {error}");

@@ -10,6 +10,7 @@
 
 mod add;
 mod average;
+mod dynamic;
 mod functions;
 mod params;
 mod requantize;
@@ -19,6 +20,7 @@ mod weights;
 
 pub use add::Add;
 pub use average::{Average, Mean};
+pub use dynamic::Dynamic;
 pub use functions::{exp, logistic, tanh};
 pub use params::{ActivationRange, QuantParams};
 pub use requantize::Requantize;

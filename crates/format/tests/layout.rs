@@ -7,7 +7,7 @@ mod common;
 
 use penjing_format::write::PackingChoice;
 use penjing_format::write::generated::penjing as flatc;
-use penjing_format::{Error, Fault, ModelView, Op, Shape, read};
+use penjing_format::{DataType, Error, Fault, ModelView, Op, Shape, TensorType, read};
 use std::collections::HashSet;
 
 /// Reads all that a view offers, whatever the bytes.
@@ -25,7 +25,10 @@ fn read_everything(view: ModelView<'_>) -> usize {
         seen += usize::from(node.output()) + node.op_name().len();
         for shape in [&[1, 4, 5, 2][..], &[1, 6], &[1], &[]] {
             let shape = Shape::new(shape).unwrap();
-            seen += node.op(shape).map_or(0, |op| read_op(&op));
+            for dtype in [DataType::F32, DataType::I8] {
+                let input = TensorType { shape, dtype, quantization: None };
+                seen += node.op(input).map_or(0, |op| read_op(&op));
+            }
         }
     }
     let steps = view.walk().take(limit).filter_map(Result::ok);

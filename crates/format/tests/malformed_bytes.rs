@@ -148,10 +148,22 @@ fn types_that_do_not_go_together_are_named() {
         raw.weights().values = Some(vec![0; 16]);
     };
     refused!(float, Error::ElementType { .. }, "inputs: expected f32, found i8");
+    // int8 weights take an f32 input, quantized as it comes; what they yield is f32.
     let f32_input = |raw: &mut Raw| (raw.input_dtype, raw.input_scale) = (raw::F32, 0.0);
-    refused!(f32_input, Error::ElementType { .. }, "inputs: expected i8 or u8, found f32");
+    refused!(f32_input, Error::ElementType { .. }, "dtype: expected f32, found i8");
     let nothing = |raw: &mut Raw| (raw.input_dtype, raw.input_scale) = (0, 0.0);
-    refused!(nothing, Error::ElementType { .. }, "inputs: expected i8 or u8, found f32");
+    refused!(nothing, Error::ElementType { .. }, "dtype: expected f32, found i8");
+    let scaled = |raw: &mut Raw| {
+        f32_input(raw);
+        raw.value.0 = 0;
+    };
+    refused!(scaled, Error::Quantization { .. }, "scale: expected none, since the value is f32");
+    let depthwise = |raw: &mut Raw| {
+        f32_input(raw);
+        (raw.op, raw.input_shape) = (raw::DEPTHWISE_CONV_2D, Some(vec![1, 1, 2]));
+        (raw.window, raw.value) = (Some([1, 2, 1]), (0, 0.0, 0));
+    };
+    refused!(depthwise, Error::ElementType { .. }, "inputs: expected i8 or u8, found f32");
     refused!(
         |raw| raw.value.0 = raw::U8,
         Error::ElementType { .. },
@@ -198,6 +210,41 @@ fn types_that_do_not_go_together_are_named() {
     refused!(|raw| raw.input_dtype = raw::F32, Error::Quantization { .. }, "input 0, scale");
     refused!(|raw| raw.value.2 = -129, Error::ZeroPoint { found: -129, .. }, "[-128, 127]");
     refused!(|raw| raw.value.1 = 0.0, Error::Number { .. }, "node 0 (fully_connected), scale");
+}
+
+/// A layer that quantizes its input as it comes has a bias of reals, and sums of codes up to 255 apart from a zero point.
+#[test]
+fn an_f32_input_of_int8_weights_is_checked() {
+    let dynamic = |raw: &mut Raw| {
+        (raw.input_dtype, raw.input_scale, raw.value) = (raw::F32, 0.0, (0, 0.0, 0));
+    };
+    let mut raw = Raw { bias: Some(vec![0; 8]), ..Raw::default() };
+    dynamic(&mut raw);
+    let bytes = raw.bytes();
+    let step = ModelView::open(&bytes).unwrap().walk().next().unwrap().unwrap();
+    let (weights, bias) = step.op.constants().unwrap();
+    assert_eq!((weights.dtype, bias.unwrap().dtype), (DataType::I8, DataType::F32));
+    assert_eq!((step.output.ty.dtype, step.output.ty.quantization), (DataType::F32, None));
+    let narrow = |raw: &mut Raw| {
+        dynamic(raw);
+        raw.bias = Some(vec![0; 4]);
+    };
+    refused!(narrow, Error::Packing { .. }, "bias");
+    let not_finite = |raw: &mut Raw| {
+        dynamic(raw);
+        raw.bias = Some([0.0_f32, f32::NAN].map(f32::to_le_bytes).concat());
+    };
+    refused!(not_finite, Error::Packing { .. }, "bias");
+    let no_scale = |raw: &mut Raw| {
+        dynamic(raw);
+        raw.weights().scale = vec![0.5, -0.5];
+    };
+    refused!(no_scale, Error::Number { index: 1, .. }, "weights.scale");
+    let scales = |raw: &mut Raw| {
+        dynamic(raw);
+        raw.weights().scale = vec![0.5; 3];
+    };
+    refused!(scales, Error::Count { expected: 2, found: 3, .. }, "weights.scale");
 }
 
 /// The width of a bias is what fills the vector.

@@ -13,6 +13,9 @@ use crate::packing::{Element, Layout, Packed, Row};
 use crate::shape::Shape;
 use penjing_quant::{QuantParams, Requantize};
 
+/// The largest distance of a code from its zero point where an f32 input is quantized as it comes: both are from 0 to 255.
+const DYNAMIC_REACH: u64 = 255;
+
 /// Values are numbered by u16.
 const MAX_VALUES: usize = u16::MAX as usize;
 
@@ -123,11 +126,15 @@ fn constants(step: &Step<'_>, coded: CodedWeights) -> Result<(), Error> {
     if weights.dtype == DataType::F32 || matches!(step.op, Op::Add(_) | Op::Mul(_)) {
         return Ok(());
     }
+    if step.input.ty.dtype == DataType::F32 {
+        scales((&weights, axis), None, owner)?;
+        return accumulators((&weights, axis), None, DYNAMIC_REACH, owner);
+    }
     let (Some(input), Some(output)) = (step.input.ty.quantization, step.output.ty.quantization)
     else {
         return Err(Error::Missing { place: owner.field("scale") });
     };
-    scales((&weights, axis), input.scale, output.scale, owner)?;
+    scales((&weights, axis), Some([input.scale, output.scale]), owner)?;
     let reach = reach(step.input.ty.dtype, input);
     accumulators((&weights, axis), bias, reach, owner)
 }
@@ -136,11 +143,11 @@ fn elements(constant: &Constant<'_>, place: Place) -> Result<(), Error> {
     constant.packed.check_elements().map_err(|source| Error::Packing { place, source })
 }
 
-/// One scale for the tensor or one a channel, each positive, with a requantization multiplier that f32 holds.
+/// One scale for the tensor or one a channel, each positive, with a requantization multiplier that f32 holds where integers come
+/// out, given the scales of input and output.
 fn scales(
     (weights, axis): (&Constant<'_>, ChannelAxis),
-    input: f32,
-    output: f32,
+    grids: Option<[f32; 2]>,
     owner: Owner,
 ) -> Result<(), Error> {
     let place = owner.field("weights.scale");
@@ -152,6 +159,7 @@ fn scales(
     for index in 0..stated {
         let found = weights.scales.get(index);
         positive(found).ok_or(not_positive(place, index, found))?;
+        let Some([input, output]) = grids else { continue };
         let found = Requantize::to_i8(input, found, output, 0, [-128, 127]).multiplier;
         let expected = "such that input scale * weight scale / output scale is finite and positive";
         positive(found).ok_or(Error::Number { place, index, expected, found })?;

@@ -7,20 +7,23 @@ use super::ops::{
     Op, Pad, Reshape,
 };
 use super::table::{Defect, Numbers, Table};
+use super::walk::TensorType;
 use super::weights::{Weights, bias};
 use crate::attributes::{Activation, ChannelAxis, Padding, Pads, ReshapeTarget};
+use crate::dtype::DataType;
 use crate::error::{Error, Owner};
 use crate::infer;
 use crate::shape::{MAX_RANK, Shape};
 
 impl<'a> Op<'a> {
-    /// The op of a node whose input has this shape.
-    pub(super) fn read(table: Table<'a>, node: usize, input: Shape) -> Result<Self, Error> {
+    /// The op of a node whose input, or the first of them, is of this type.
+    pub(super) fn read(table: Table<'a>, node: usize, first: TensorType) -> Result<Self, Error> {
         use layout::node as fields;
+        let input = first.shape;
         let code = table.scalar(fields::OP, 0).map_err(|d| d.of(Owner::Node(node, "node")))?;
         let owner = Owner::Node(node, Self::name_of(code));
         let place = owner.field(fields::OP.name);
-        let node = Fields { table, owner };
+        let node = Fields { table, owner, reals: first.dtype == DataType::F32 };
         let weighted = [fields::WEIGHTS, fields::BIAS, fields::ACTIVATION];
         match code {
             fields::CONV_2D | fields::DEPTHWISE_CONV_2D => node.only(&weighted, true)?,
@@ -87,6 +90,8 @@ fn or(stated: [u32; 2], usual: [u32; 2]) -> [u32; 2] {
 struct Fields<'a> {
     table: Table<'a>,
     owner: Owner,
+    /// Whether its input is f32.
+    reals: bool,
 }
 
 impl<'a> Fields<'a> {
@@ -146,7 +151,8 @@ impl<'a> Fields<'a> {
 
     fn bias(self, weights: &Constant<'a>, channels: u32) -> Result<Option<Constant<'a>>, Error> {
         let bytes = self.ok(self.table.bytes(layout::node::BIAS))?;
-        bytes.map(|bytes| bias(bytes, weights, channels, self.owner)).transpose()
+        let reals = self.reals || weights.dtype == DataType::F32;
+        bytes.map(|bytes| bias(bytes, reals, channels, self.owner)).transpose()
     }
 
     fn activation(self) -> Result<Activation, Error> {

@@ -101,7 +101,8 @@ where
         }
         Op::Conv2d(_) | Op::DepthwiseConv2d(_) | Op::FullyConnected(_) => {
             let weights = op.constants().map_or(DataType::F32, |(weights, _)| weights.dtype);
-            if weights == DataType::I8 {
+            let dynamic = input.dtype == DataType::F32 && !matches!(op, Op::DepthwiseConv2d(_));
+            if weights == DataType::I8 && !dynamic {
                 expect(&[DataType::I8, DataType::U8], INTEGERS)?;
                 return stated_integers(stated, &[DataType::I8], "i8", owner);
             }

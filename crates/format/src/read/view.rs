@@ -371,8 +371,8 @@ impl<'a> Node<'a> {
         self.table.scalar(layout::node::OP, 0).map_or("node", Op::name_of)
     }
 
-    /// What it does to an input of this shape, the batch written 1.
-    pub fn op(&self, input: Shape) -> Result<Op<'a>, Error> {
+    /// What it does to an input of this type, or to several of which this is the first.
+    pub fn op(&self, input: TensorType) -> Result<Op<'a>, Error> {
         Op::read(self.table, self.index, input)
     }
 

@@ -105,7 +105,7 @@ impl<'a> Walk<'a> {
         let mut inputs = node.inputs();
         let count = |expected| Error::Count { place, expected, found: node.inputs().len() };
         let first = types.operand(inputs.next().ok_or(count(1))?, own, place)?;
-        let op = node.op(first.ty.shape)?;
+        let op = node.op(first.ty)?;
         let mut second = None;
         let expected = match &op {
             // Any number: the type of each is asked for below.

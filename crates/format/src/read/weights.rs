@@ -174,20 +174,21 @@ impl<'a> Weights<'a> {
     }
 }
 
-/// A bias of one element an output channel: f32 beside f32 weights, otherwise integers of as many bytes as fill the vector.
-pub(super) fn bias<'a>(
-    bytes: &'a [u8],
-    weights: &Constant<'a>,
+/// A bias of one element an output channel: f32 where sums are `reals`, otherwise integers of as many bytes as fill the vector.
+pub(super) fn bias(
+    bytes: &[u8],
+    reals: bool,
     channels: u32,
     owner: Owner,
-) -> Result<Constant<'a>, Error> {
+) -> Result<Constant<'_>, Error> {
     let count = usize::try_from(channels).unwrap_or(usize::MAX);
     let integers = [DataType::I8, DataType::I16, DataType::I32];
     let fits = |dtype: &DataType| count.checked_mul(dtype.size()) == Some(bytes.len());
-    let dtype = match weights.dtype {
-        DataType::F32 => DataType::F32,
+    let dtype = if reals {
+        DataType::F32
+    } else {
         // Of a length that is none's, the packing says what it expects.
-        _ => integers.into_iter().find(fits).unwrap_or(DataType::I32),
+        integers.into_iter().find(fits).unwrap_or(DataType::I32)
     };
     let packed = Packed::dense(dtype, bytes, count)
         .map_err(|source| Error::Packing { place: owner.field(layout::node::BIAS.name), source })?;

@@ -43,7 +43,7 @@ impl Model {
         Ok(bytes)
     }
 
-    /// A file states neither the shapes of weights nor the batch: whether a reader infers what was given.
+    /// A file states neither the shapes of weights nor the type of a bias nor the batch: whether a reader infers what was given.
     fn check_shapes(&self, view: ModelView<'_>) -> Result<(), WriteError> {
         for (step, node) in view.walk().zip(&self.nodes) {
             let step = step?;
@@ -56,12 +56,22 @@ impl Model {
                     return Err(Error::ShapeMismatch { place, expected, found }.into());
                 }
             }
-            let given = node.op.weights().map(|(weights, ..)| weights.shape);
-            if let (Some((read, _)), Some(found)) = (step.op.constants(), given)
-                && read.shape != found
-            {
-                let (node, expected) = (step.index, read.shape);
+            let (Some((read, read_bias)), Some((weights, bias))) =
+                (step.op.constants(), node.op.weights())
+            else {
+                continue;
+            };
+            let (node, expected, found) = (step.index, read.shape, weights.shape);
+            if expected != found {
                 return Err(WriteError::WeightsShape { node, expected, found });
+            }
+            if let (Some(read), Some(bias)) = (read_bias, bias)
+                && read.dtype != bias.data.dtype()
+            {
+                let reals = read.dtype == DataType::F32;
+                let expected = if reals { "f32" } else { "i8, i16 or i32" };
+                let (field, found) = ("bias", bias.data.dtype());
+                return Err(WriteError::ElementType { node, field, expected, found });
             }
         }
         Ok(())
@@ -224,12 +234,10 @@ impl Builder {
         {
             return Err(WriteError::DataLength { node, field: "bias", expected, found });
         }
-        let expected = match weights.data.dtype() {
-            DataType::F32 => "f32",
-            _ => "i8, i16 or i32",
-        };
         let found = bias.data.dtype();
-        if (found == DataType::F32) != (expected == "f32") {
+        // Beside integers it may be either: `check_shapes` sees which.
+        if weights.data.dtype() == DataType::F32 && found != DataType::F32 {
+            let expected = "f32";
             return Err(WriteError::ElementType { node, field: "bias", expected, found });
         }
         let bytes = self.fbb.create_vector(&bias.data.to_le_bytes());

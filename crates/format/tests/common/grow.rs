@@ -50,12 +50,14 @@ impl Grower {
         names[self.below(5) as usize].map(String::from)
     }
 
-    /// Weights of `channels` output channels, with a bias or not.
+    /// Weights of `channels` output channels, with a bias or not: reals, integers, or integers for reals that are quantized as
+    /// they come.
     pub(super) fn weighted(
         &mut self,
         shape: Shape,
         channels: u32,
         float: bool,
+        dynamic: bool,
     ) -> (Constant, Option<Constant>) {
         let channels = channels as usize;
         let zeros = [0, 300, 800, 1000][self.below(4) as usize];
@@ -64,8 +66,13 @@ impl Grower {
         let divisor = [1, 1, 9, 60][self.below(4) as usize];
         weights.iter_mut().for_each(|weight| *weight /= divisor);
         let has_bias = self.below(4) != 0;
+        let floats = |ints: Vec<i32>| ints.iter().map(|&i| i as f32 * 0.125).collect();
+        if dynamic {
+            let scales = self.numbers.scales(if has_bias { 1 } else { channels });
+            let bias = has_bias.then(|| Constant::bias_f32(floats(self.numbers.biases(channels))));
+            return (Constant::i8(shape, scales, weights), bias);
+        }
         if float {
-            let floats = |ints: Vec<i32>| ints.iter().map(|&i| i as f32 * 0.125).collect();
             let weights = floats(weights.into_iter().map(i32::from).collect());
             let bias = has_bias.then(|| Constant::bias_f32(floats(self.numbers.biases(channels))));
             return (Constant::f32(shape, weights), bias);
@@ -133,7 +140,8 @@ impl Grower {
                 } else {
                     [out, taps[0], taps[1], channels]
                 };
-                let (weights, bias) = self.weighted(weights.into(), out, float);
+                let dynamic = float && !depthwise && self.below(3) == 0;
+                let (weights, bias) = self.weighted(weights.into(), out, float, dynamic);
                 let padding =
                     Padding { top: self.below(2), right: self.below(3), ..Padding::default() };
                 let stride = [self.below(2) + 1, self.below(3) + 1];
@@ -165,7 +173,8 @@ impl Grower {
             }
             (2, &[n, features]) => {
                 let out = self.below(5) + 1;
-                let (weights, bias) = self.weighted([out, features].into(), out, float);
+                let dynamic = float && self.below(3) == 0;
+                let (weights, bias) = self.weighted([out, features].into(), out, float, dynamic);
                 Some((
                     Op::FullyConnected(FullyConnected { weights, bias, activation }),
                     [n, out].into(),

@@ -72,7 +72,7 @@ impl Grower {
             }
             _ => input,
         };
-        let (mut operand, _) = self.weighted(shape, 1, float);
+        let (mut operand, _) = self.weighted(shape, 1, float, false);
         operand.scales.truncate(1);
         let zero_point = if float { 0 } else { self.below(256) as i32 - 128 };
         joined::with(operand, zero_point)

@@ -345,11 +345,11 @@ pub struct Op(pub u8);
 #[allow(non_upper_case_globals)]
 impl Op {
   pub const Unspecified: Self = Self(0);
-  /// [N, H, W, I] by weights [O, KH, KW, I]; window, bias, activation.
+  /// [N, H, W, I] by weights [O, KH, KW, I]; window, bias, activation. F32 by I8 weights is quantized as it comes and yields F32.
   pub const Conv2d: Self = Self(1);
   /// The largest element of each window of [N, H, W, C]; window. Type and quantization are the input's.
   pub const MaxPool2d: Self = Self(2);
-  /// [N, in] by weights [out, in]; bias, activation.
+  /// [N, in] by weights [out, in]; bias, activation. Types as of Conv2d.
   pub const FullyConnected: Self = Self(3);
   /// The same elements under another shape; target. Type and quantization are the input's.
   pub const Reshape: Self = Self(4);
@@ -1300,7 +1300,7 @@ impl<'a> Node<'a> {
     // which contains a valid value in this slot
     unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<Weights>>(Node::VT_WEIGHTS, None)}
   }
-  /// One element an output channel, little-endian: F32 beside F32 weights; otherwise signed integers of 1, 2 or 4 bytes, as many
+  /// One element an output channel, little-endian: F32 where the input is; otherwise signed integers of 1, 2 or 4 bytes, as many
   /// as fill the vector, whose step is input scale * weight scale.
   #[inline]
   pub fn bias(&self) -> Option<::flatbuffers::Vector<'a, u8>> {

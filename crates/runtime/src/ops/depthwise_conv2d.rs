@@ -55,16 +55,22 @@ impl DepthwiseConv2d {
         planning.budget.fits(window.plane_bytes(lanes, size_of::<f32>()))?;
         let sums = Sums::new(weighted, quantization, channels, lanes)?;
         let plane = window.plane(lanes, channels / window.channels, 0);
+        // Column by column, as LiteRT sums reals: where a later layer quantizes them, the last bit may decide about a code.
         let mut offsets = Vec::with_capacity(kernel_h * kernel_w);
-        for r in 0..kernel_h {
-            for s in 0..kernel_w {
+        for s in 0..kernel_w {
+            for r in 0..kernel_h {
                 let at = r * window.dilation[0] * plane.pitch + s * window.dilation[1] * lanes;
                 offsets.push(4 * at);
             }
         }
         let gather = Gather::new(window.bases(&plane, 4), &offsets).ok_or(Failure::TooLarge)?;
         let mut weights = Weights::zeroed(offsets.len() * lanes, Codes::F32);
-        weights.fill(&op.weights, |_| |at| (at / channels * lanes + at % channels, 0), |_, _| ());
+        let place = |at: usize| {
+            let (tap, channel) = (at / channels, at % channels);
+            let tap = tap % kernel_w * kernel_h + tap / kernel_w;
+            (tap * lanes + channel, 0)
+        };
+        weights.fill(&op.weights, |_| &place, |_, _| ());
         let table = Self::table(&window, planning, quantization.is_none(), lanes)?;
         Ok(Self { window, plane, table, gather, weights, lanes, sums })
     }

@@ -111,14 +111,14 @@ impl Window {
         (0..self.positions()).map(move |p| (p / columns * step[0] + p % columns * step[1]) * bytes)
     }
 
-    /// The pixel of every tap of every output position, row by row; `None` outside of the image.
+    /// The pixel of every tap of every output position, positions row by row, taps column by column; `None` outside of the image.
     pub(crate) fn places(&self) -> impl Iterator<Item = Option<usize>> {
         let [kernel_h, kernel_w] = self.kernel;
         let columns = self.output[1];
         (0..self.positions() * kernel_h * kernel_w).map(move |place| {
             let (position, tap) = (place / (kernel_h * kernel_w), place % (kernel_h * kernel_w));
             let out = [position / columns, position % columns];
-            let tap = [tap / kernel_w, tap % kernel_w];
+            let tap = [tap % kernel_h, tap / kernel_h];
             let inside = |axis: usize| {
                 let at = out[axis] * self.stride[axis] + tap[axis] * self.dilation[axis];
                 at.checked_sub(self.pad[axis]).filter(|&at| at < self.input[axis])

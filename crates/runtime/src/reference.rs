@@ -4,6 +4,7 @@
 //! cannot hide here. Shapes come from the file's walk. Tests hold every kernel against it, and `penjing compare` reads the
 //! values between layers from it; nothing runs models with it.
 
+mod dynamic;
 mod light;
 
 use penjing_format::read::{self, Conv2d, DepthwiseConv2d, FullyConnected, Step};
@@ -80,21 +81,18 @@ fn run_step(step: &Step<'_>, all: &[Tensor]) -> Tensor {
         read::Op::Conv2d(op) => weighted(
             conv_taps(op, from, to),
             (&op.weights, op.bias.as_ref(), op.activation),
-            (from, to),
+            step,
             input,
         ),
         read::Op::DepthwiseConv2d(op) => weighted(
             depthwise_taps(op, from, to),
             (&op.weights, op.bias.as_ref(), op.activation),
-            (from, to),
+            step,
             input,
         ),
-        read::Op::FullyConnected(op) => weighted(
-            dense_taps(op),
-            (&op.weights, op.bias.as_ref(), op.activation),
-            (from, to),
-            input,
-        ),
+        read::Op::FullyConnected(op) => {
+            weighted(dense_taps(op), (&op.weights, op.bias.as_ref(), op.activation), step, input)
+        }
         _ => light::run(step, all),
     }
 }
@@ -226,9 +224,14 @@ fn dense_taps(op: &FullyConnected<'_>) -> impl Iterator<Item = Taps> {
 fn weighted(
     outputs: impl Iterator<Item = Taps>,
     (weights, bias, activation): (&Constant<'_>, Option<&Constant<'_>>, Activation),
-    (from, to): (&TensorType, &TensorType),
+    step: &Step<'_>,
     input: &Tensor,
 ) -> Tensor {
+    let (from, to) = (&step.input.ty, &step.output.ty);
+    if let Some(row_len) = dynamic::row_len(step) {
+        let constants = (weights, bias, activation);
+        return dynamic::weighted(outputs, constants, (input.get_reals(), row_len));
+    }
     let elements = weights.packed.elements();
     let channels = to.shape.last().expect("channels") as usize;
     if weights.dtype == DataType::F32 {

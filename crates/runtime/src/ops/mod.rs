@@ -8,6 +8,7 @@ pub(crate) mod binary;
 pub(crate) mod conv2d;
 pub(crate) mod conv_pool;
 pub(crate) mod depthwise_conv2d;
+pub(crate) mod dynamic;
 pub(crate) mod elementwise;
 pub(crate) mod fully_connected;
 pub(crate) mod max_pool2d;
@@ -31,6 +32,7 @@ pub(crate) enum Op {
     MaxPool2d(max_pool2d::MaxPool2d),
     AveragePool(average::AveragePool),
     FullyConnected(Box<fully_connected::FullyConnected>),
+    Dynamic(Box<dynamic::Dynamic>),
     Binary(Box<binary::Binary>),
     Unary(elementwise::Unary),
     Softmax(softmax::Softmax),
@@ -100,6 +102,7 @@ impl Op {
             Op::MaxPool2d(op) => op.run(isa, only(), output, images),
             Op::AveragePool(op) => op.run(isa, only(), output, images),
             Op::FullyConnected(op) => op.run(isa, only(), output, images, scratch),
+            Op::Dynamic(op) => op.run(isa, only(), output, images, scratch),
             Op::Quantize(params) => {
                 isa.dispatch(Quantize { params: *params, input: only(), output });
             }
@@ -136,6 +139,7 @@ impl Op {
             Op::MaxPool2d(_) => "max_pool2d",
             Op::AveragePool(op) => op.name(),
             Op::FullyConnected(_) => "fully_connected",
+            Op::Dynamic(op) => op.name,
             Op::Quantize(_) => "quantize",
             Op::Dequantize(_) => "dequantize",
             Op::Binary(op) => op.name(),
@@ -153,6 +157,7 @@ impl Op {
             Op::ConvPool(op) => op.scratch(),
             Op::DepthwiseConv2d(op) => op.scratch(),
             Op::FullyConnected(op) => op.scratch(images),
+            Op::Dynamic(op) => op.scratch(),
             _ => 0,
         }
     }
@@ -164,6 +169,7 @@ impl Op {
             Op::ConvPool(op) => op.macs(),
             Op::DepthwiseConv2d(op) => op.macs(),
             Op::FullyConnected(op) => op.macs(),
+            Op::Dynamic(op) => op.macs(),
             _ => 0,
         }
     }

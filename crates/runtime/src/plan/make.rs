@@ -1,10 +1,11 @@
 //! From a group's nodes to its op: expanded weights, computed multipliers, chosen kernels.
 
-use super::values::{GroupShape, Values};
+use super::values::{GroupShape, Values, is_dynamic};
 use crate::error::Error;
 use crate::ops::average::AveragePool;
 use crate::ops::binary::{Binary, Rule};
 use crate::ops::conv_pool::{ConvPool, Planar};
+use crate::ops::dynamic::Dynamic;
 use crate::ops::elementwise::{Function, Unary};
 use crate::ops::max_pool2d::MaxPool2d;
 use crate::ops::moves::{Concat, Pad};
@@ -82,6 +83,13 @@ pub(super) fn make_op(
         planar: None,
     };
     made.op = match &step.op {
+        read::Op::Conv2d(op) if is_dynamic(step) => {
+            let (input, output) = (parts.input.shape, parts.output.shape);
+            Op::Dynamic(Box::new(Dynamic::conv2d(planning, op, input, output).map_err(failed)?))
+        }
+        read::Op::FullyConnected(op) if is_dynamic(step) => {
+            Op::Dynamic(Box::new(Dynamic::fully_connected(planning, op).map_err(failed)?))
+        }
         read::Op::Conv2d(op) => {
             let (op, planar) = conv(group, op, planning, private).map_err(failed)?;
             made.planar = planar;

@@ -5,7 +5,7 @@ use crate::error::Error;
 use alloc::vec;
 use alloc::vec::Vec;
 use penjing_format::read::{self, Step};
-use penjing_format::{ModelView, TensorType};
+use penjing_format::{DataType, ModelView, TensorType};
 
 /// The most images that a group runs on before the next group does: enough to share every load of a dense layer's weights.
 const TILE_IMAGES: usize = 16;
@@ -64,6 +64,7 @@ impl Values {
     pub(super) fn feeds(&self, group: &GroupShape<'_>, next: &GroupShape<'_>) -> bool {
         let made = usize::from(group.last().output.id);
         matches!(next.first.op, read::Op::FullyConnected(_))
+            && !is_dynamic(&next.first)
             && self.root[usize::from(next.first.input.id)] == made
             && self.readers[made] == 1
             && !self.is_output[made]
@@ -94,6 +95,13 @@ pub(super) fn tile_images(groups: &[GroupShape<'_>]) -> usize {
     usize::try_from(TILE_BYTES / largest).unwrap_or(1).clamp(1, TILE_IMAGES)
 }
 
+/// Whether a layer quantizes its input as it comes: reals over int8 weights.
+pub(super) fn is_dynamic(step: &Step<'_>) -> bool {
+    let layer = matches!(step.op, read::Op::Conv2d(_) | read::Op::FullyConnected(_));
+    let weights = step.op.constants().filter(|_| layer && step.input.ty.dtype == DataType::F32);
+    weights.is_some_and(|(weights, _)| weights.dtype == DataType::I8)
+}
+
 /// The nodes of a group.
 pub(super) struct GroupShape<'a> {
     pub(super) first: Step<'a>,
@@ -106,6 +114,7 @@ impl GroupShape<'_> {
     fn joins(&self, pool: &Step<'_>, source: usize) -> bool {
         let read::Op::MaxPool2d(op) = &pool.op else { return false };
         matches!(self.first.op, read::Op::Conv2d(_))
+            && !is_dynamic(&self.first)
             && self.pool.is_none()
             && usize::from(self.first.output.id) == source
             && pool.input.ty.shape == self.first.output.ty.shape

@@ -25,6 +25,7 @@ macro_rules! unrolled {
 pub(crate) mod conv;
 pub(crate) mod depthwise;
 pub(crate) mod dot;
+pub(crate) mod dynamic;
 pub(crate) mod patches;
 pub(crate) mod prepare;
 pub(crate) mod roof;

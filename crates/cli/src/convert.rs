@@ -167,7 +167,12 @@ pub(crate) fn write_model(path: &Path, lowered: &Lowered) -> Result<()> {
     write_atomically(path, &lowered.bytes).with_context(name)?;
     // what lies on the disk is what a user will open: see that it opens
     Model::open(path).with_context(name)?;
-    let kind = if lowered.integers { "int8" } else { "f32" };
+    let dynamic = lowered.graph.nodes.iter().any(|node| node.op.is_dynamic());
+    let kind = match (lowered.integers, dynamic) {
+        (false, true) => "f32 with int8 weights",
+        (true, _) => "int8",
+        (false, false) => "f32",
+    };
     let (name, bytes) = (path.display(), lowered.bytes.len());
     println!("{name}: {kind}, {bytes} bytes, arena {arena} bytes, {one} for one image at a time");
     Ok(())

@@ -167,14 +167,14 @@ pub struct Weights {
 pub enum WeightData {
     /// Real weights; with a granularity where they are to be quantized.
     F32(Vec<f32>, Option<Granularity>),
-    /// Integers and their scales: one, or one an output channel.
+    /// Integers and their scales: one, or one an output channel. Beside a real bias, of a layer that takes reals.
     I8(Vec<i8>, Vec<f32>),
 }
 
 /// A bias.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Bias {
-    /// Real.
+    /// Real: of a layer that takes reals.
     F32(Vec<f32>),
     /// In units of input scale times weight scale.
     I32(Vec<i32>),
@@ -228,6 +228,15 @@ impl Op {
             Self::FullyConnected(op) => Some((&op.weights, &op.bias)),
             _ => None,
         }
+    }
+
+    /// Whether it is a layer of int8 weights that takes reals, quantizes them as they come and yields reals.
+    #[must_use]
+    pub fn is_dynamic(&self) -> bool {
+        let layer = self.layer();
+        layer.is_some_and(|(weights, bias)| {
+            matches!((&weights.data, bias), (WeightData::I8(..), Bias::F32(_)))
+        })
     }
 
     /// As [`Self::layer`], to change them.
@@ -298,6 +307,14 @@ impl Weights {
         }
         penjing_quant::channel_scales(&mut scales);
         Some(scales)
+    }
+
+    /// Integer weights as the reals that they stand for.
+    #[must_use]
+    pub fn dequantized(&self) -> Option<Vec<f32>> {
+        let WeightData::I8(codes, scales) = &self.data else { return None };
+        let scale = |i| scales[if scales.len() == 1 { 0 } else { self.channel_of(i) }];
+        Some(codes.iter().enumerate().map(|(i, &q)| scale(i) * f32::from(q)).collect())
     }
 
     /// Real weights as the network is to compute with them: fake-quantized where they have a granularity. `None` for

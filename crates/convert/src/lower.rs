@@ -111,10 +111,12 @@ pub fn lower_import(source: Graph, options: &Options) -> Result<Lowered, Convert
     if let Some(input) = options.input {
         passes::set_import_dtype(&mut graph, input)?;
     }
-    let integer = graph.nodes.iter().find(|node| {
+    let mut layers = graph.nodes.iter().filter(|node| {
         let of_integers = |(weights, _): (&Weights, _)| matches!(weights.data, WeightData::I8(..));
         node.op.layer().is_some_and(of_integers)
     });
+    let integers = layers.clone().any(|layer| !layer.op.is_dynamic());
+    let integer = layers.next();
     match (options.dtype, integer) {
         (TargetDtype::F32, Some(layer)) => {
             return Err(ConvertError::IntegerLayer {
@@ -125,7 +127,6 @@ pub fn lower_import(source: Graph, options: &Options) -> Result<Lowered, Convert
         (TargetDtype::Int8, _) => passes::require_integers(&graph)?,
         _ => {}
     }
-    let integers = integer.is_some();
     let bytes = emit::emit(&graph, options)?;
     Ok(Lowered { source, graph, bytes, integers })
 }

@@ -37,6 +37,21 @@ fn a_convolution_of_reals() {
 }
 
 #[test]
+fn int8_weights_beside_reals_stay_so() {
+    let mut net = conv();
+    net.tensors[1] = Tensor::codes(&[3, 3, 3, 2], &[7; 54], &[0.5, 0.25, 0.125]);
+    let graph = graph(&net);
+    let Op::Conv2d(conv) = &graph.nodes[0].op else { panic!("{:?}", graph.nodes[0]) };
+    assert_eq!(conv.weights.data, WeightData::I8(vec![7; 54], vec![0.5, 0.25, 0.125]));
+    assert_eq!(conv.bias, Bias::F32(vec![1.0, 0.0, 2.0]));
+    assert_eq!(
+        (graph.nodes[0].output.dtype, graph.nodes[0].output.quantization),
+        (DataType::F32, None)
+    );
+    assert!(graph.nodes[0].op.is_dynamic());
+}
+
+#[test]
 fn a_convolution_of_integers() {
     let mut net = conv_i8();
     let fused_activation_function = fb::ActivationFunctionType::RELU6;

@@ -90,8 +90,16 @@ fn types_and_grids() {
     };
     spoiled(conv_i8(), legacy, &["CONV_2D", "float32 or int8", "u8"]);
     spoiled(conv_i8(), |net| net.tensors[3] = Tensor::f32(&[1, 3, 2, 3]), &["output", "i8", "f32"]);
-    let hybrid = |net: &mut Net| net.tensors[1] = Tensor::codes(&[3, 3, 3, 2], &[1; 54], &[0.5]);
-    spoiled(conv(), hybrid, &["CONV_2D", "weights", "dynamic-range", "int8"]);
+    let hybrid = |net: &mut Net| {
+        net.operators[0] = depthwise_op(&[0, 1, 2], 3, Default::default());
+        net.tensors[1] = Tensor::codes(&[1, 3, 3, 2], &[1; 18], &[0.5]);
+    };
+    spoiled(conv(), hybrid, &["DEPTHWISE_CONV_2D", "weights", "dynamic-range", "int8"]);
+    let bias = |net: &mut Net| {
+        net.tensors[1] = Tensor::codes(&[3, 3, 3, 2], &[1; 54], &[0.5]);
+        net.tensors[2] = Tensor::ints(&[3], &[1, 2, 3]);
+    };
+    spoiled(conv(), bias, &["CONV_2D", "bias", "float32"]);
     spoiled(conv_i8(), |net| net.tensors[2].dtype = fb::TensorType::FLOAT32, &["bias", "int32"]);
     let scale = |k: usize, scales: &[f32]| {
         let scales = scales.to_vec();

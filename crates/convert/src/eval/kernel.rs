@@ -32,13 +32,7 @@ impl Kernel {
                 codes.iter().enumerate().map(real).collect::<Option<_>>()?
             }
         };
-        let reals = match &weights.data {
-            WeightData::F32(..) => weights.reals()?,
-            WeightData::I8(codes, scales) => {
-                let scale = |i| scales[if scales.len() == 1 { 0 } else { weights.channel_of(i) }];
-                codes.iter().enumerate().map(|(i, &q)| scale(i) * f32::from(q)).collect()
-            }
-        };
+        let reals = weights.dequantized().or_else(|| weights.reals())?;
         let weights = match weights.axis {
             ChannelAxis::First => blocked(&reals, weights.out_channels()),
             ChannelAxis::Last => reals,

@@ -2,7 +2,7 @@
 //! of and is refused; an 8-bit input that a first node turns into reals is none.
 
 use penjing_format::read::{Binary, Constant, Conv2d, Op as FileOp, Step, TensorType};
-use penjing_format::{ChannelAxis, DataType, ModelView};
+use penjing_format::{ChannelAxis, DataType, ModelView, PackingError};
 
 use crate::frontend::ImportError;
 use crate::ir::{self, Bias, Conv, Dense, Graph, Node, Op, Operand, Pool, Value};
@@ -83,8 +83,11 @@ fn node(step: &Step<'_>) -> Result<Node, ImportError> {
     if step.output.ty.dtype != DataType::F32 {
         return Err(refused("type", step.output.ty.dtype));
     }
+    // Beside reals, the int8 weights of a layer stand for reals.
+    let binary = matches!(step.op, FileOp::Add(_) | FileOp::Mul(_));
     if let Some((weights, _)) = step.op.constants()
         && weights.dtype != DataType::F32
+        && (binary || step.input.ty.dtype != DataType::F32)
     {
         return Err(refused("weights", weights.dtype));
     }
@@ -146,7 +149,14 @@ fn conv(op: &Conv2d<'_>, axis: ChannelAxis) -> Result<Conv, ImportError> {
 }
 
 fn weights(constant: &Constant<'_>, axis: ChannelAxis) -> Result<Weights, ImportError> {
-    let data = WeightData::F32(reals(constant)?, None);
+    let data = if constant.dtype == DataType::I8 {
+        let mut codes = vec![0; constant.packed.elements()];
+        let read = constant.packed.expand_i8(&mut codes);
+        read.map_err(|error| unread(constant, "int8", &error))?;
+        WeightData::I8(codes, (0..constant.scales.len()).map(|i| constant.scales.get(i)).collect())
+    } else {
+        WeightData::F32(reals(constant)?, None)
+    };
     Ok(Weights { shape: constant.shape.dims().to_vec(), axis, data })
 }
 
@@ -166,12 +176,17 @@ fn binary(op: &Binary<'_>) -> Result<ir::Binary, ImportError> {
 
 fn reals(constant: &Constant<'_>) -> Result<Vec<f32>, ImportError> {
     let mut reals = vec![0.0; constant.packed.elements()];
-    constant.packed.expand_f32(&mut reals).map_err(|error| ImportError::Malformed {
-        place: format!("constant of shape {}", constant.shape),
-        expected: "f32".into(),
-        found: error.to_string(),
-    })?;
+    let read = constant.packed.expand_f32(&mut reals);
+    read.map_err(|error| unread(constant, "f32", &error))?;
     Ok(reals)
+}
+
+fn unread(constant: &Constant<'_>, expected: &str, error: &PackingError) -> ImportError {
+    ImportError::Malformed {
+        place: format!("constant of shape {}", constant.shape),
+        expected: expected.into(),
+        found: error.to_string(),
+    }
 }
 
 #[cfg(test)]
@@ -264,6 +279,26 @@ mod tests {
             }
             assert_eq!(written(&read, names), written(&source, names));
         }
+    }
+
+    #[test]
+    fn int8_weights_of_a_layer_of_reals_are_read_back() {
+        let mut source = graph(None);
+        passes::set_input_dtype(&mut source, InputDtype::F32, false);
+        for (node, scales) in [(0, vec![0.5, 0.25]), (3, vec![0.125])] {
+            let (weights, _) = source.nodes[node].op.layer_mut().unwrap();
+            let codes = (0..weights.data.len()).map(|i| i as i8 - 9).collect();
+            weights.data = WeightData::I8(codes, scales);
+            assert!(source.nodes[node].op.is_dynamic());
+        }
+        let bytes = written(&source, true);
+        let read = read(&ModelView::open(&bytes).unwrap(), "made up").unwrap();
+        for (read, source) in read.nodes.iter().zip(&source.nodes) {
+            assert_eq!(format!("{:?}", read.op), format!("{:?}", source.op));
+            assert_eq!(read.output.dtype, DataType::F32);
+        }
+        let error = passes::require_integers(&read).unwrap_err().to_string();
+        assert!(error.contains("quantizes its input as it comes"), "{error}");
     }
 
     #[test]

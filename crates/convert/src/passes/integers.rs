@@ -18,6 +18,9 @@ pub(crate) fn require_integers(graph: &Graph) -> Result<(), ConvertError> {
                     "its output has no range"
                 }
                 WeightData::F32(..) => "its input is not quantized",
+                WeightData::I8(..) if node.op.is_dynamic() => {
+                    "it quantizes its input as it comes and yields f32"
+                }
                 WeightData::I8(..) => continue,
             },
             (Op::Dequantize, _) => "it yields f32",

@@ -10,7 +10,7 @@ use crate::passes;
 /// The form that the rest of this module expects.
 ///
 /// # Errors
-/// Anything that has been quantized, an input alone excepted.
+/// Anything that has been quantized, but for inputs and the weights of layers that take reals.
 pub(super) fn prepare(graph: &Graph) -> Result<Graph, PtqError> {
     check(graph)?;
     let mut made = Graph {
@@ -33,6 +33,12 @@ pub(super) fn prepare(graph: &Graph) -> Result<Graph, PtqError> {
         // a reader of integers hands on integers: it hands on reals now
         node.output.dtype = DataType::F32;
         node.output.quantization = None;
+        // int8 weights of a layer of reals are the reals that they stand for
+        if let Some((weights, _)) = node.op.layer_mut()
+            && let Some(reals) = weights.dequantized()
+        {
+            weights.data = WeightData::F32(reals, None);
+        }
         push(&mut made, node);
         place.push(made.inputs.len() + made.nodes.len() - 1);
     }
@@ -51,6 +57,7 @@ fn check(graph: &Graph) -> Result<(), PtqError> {
             _ => None,
         };
         let found = match constants {
+            Some(WeightData::I8(..)) if node.op.is_dynamic() => continue,
             Some(WeightData::I8(..)) => "integer weights",
             Some(WeightData::F32(_, Some(_))) => "weights with scales",
             _ if matches!(node.op, Op::Quantize) => "a conversion to integers",
@@ -90,4 +97,38 @@ fn push(graph: &mut Graph, mut node: Node) {
         node = Node { op: Op::Reshape, inputs: vec![last], ..node };
     }
     graph.nodes.push(node);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ir::{Bias, Dense, Weights};
+    use penjing_format::{Activation, ChannelAxis};
+
+    #[test]
+    fn int8_weights_of_a_layer_of_reals_become_reals() {
+        let value = |shape: &[u32]| Value {
+            name: None,
+            shape: Shape::new(shape).unwrap(),
+            dtype: DataType::F32,
+            quantization: None,
+        };
+        let data = WeightData::I8(vec![1, -2, 3, 4], vec![0.5, 0.25]);
+        let dense = Op::FullyConnected(Dense {
+            weights: Weights { shape: vec![2, 2], axis: ChannelAxis::First, data },
+            bias: Bias::F32(vec![1.0, 2.0]),
+            activation: Activation::None,
+        });
+        let (inputs, output) = (vec![0], value(&[1, 2]));
+        let graph = Graph {
+            name: String::new(),
+            inputs: vec![value(&[1, 2])],
+            nodes: vec![Node { name: "dense".into(), op: dense, inputs, output }],
+            outputs: vec![1],
+            pixels: false,
+        };
+        let made = prepare(&graph).unwrap();
+        let (weights, _) = made.nodes[0].op.layer().unwrap();
+        assert_eq!(weights.data, WeightData::F32(vec![0.5, -1.0, 0.75, 1.0], None));
+    }
 }

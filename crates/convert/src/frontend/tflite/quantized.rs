@@ -1,5 +1,5 @@
 //! What the file says of types and grids, held against what a Penjing model has: f32, or int8 with one scale and zero point a
-//! value; weights of one scale, or of one an output channel, around 0.
+//! value; weights of one scale, or of one an output channel, around 0, which may stand beside f32 inputs too.
 
 use penjing_format::{ChannelAxis, DataType, QuantParams};
 
@@ -55,7 +55,7 @@ pub(super) fn value_type(
     }
 }
 
-/// Weights of the input's type, of `dims` in the file.
+/// Weights of the input's type, of `dims` in the file; or of int8 beside reals, which the layer then quantizes as they come.
 pub(super) fn weights(
     op: &Operator<'_>,
     input: &Input,
@@ -63,9 +63,13 @@ pub(super) fn weights(
     axis: ChannelAxis,
 ) -> Result<Weights, ImportError> {
     let data = match (input.dtype, constant.dtype) {
-        (DataType::F32, TensorType::INT8) => {
-            let expected = "float32 beside a float32 input (no dynamic-range quantization)";
+        (DataType::F32, TensorType::INT8) if axis == ChannelAxis::Last => {
+            let expected = "float32 beside a float32 input (dynamic-range quantization is read of CONV_2D and FULLY_CONNECTED)";
             return Err(op.refuse("weights", expected, "int8"));
+        }
+        (DataType::F32, TensorType::INT8) => {
+            let codes = constant.i8s(op, "weights")?;
+            WeightData::I8(codes, weight_scales(op, constant, axis)?)
         }
         (DataType::F32, _) => WeightData::F32(constant.f32s(op, "weights")?, None),
         (DataType::I8, _) => {

@@ -44,8 +44,15 @@ impl Dynamic {
                 (*lo, *hi) = (smaller(x, *lo), larger(x, *hi));
             }
         }
-        let (lo, hi) = (ends.0.iter().chain(rest), ends.1.iter().chain(rest));
-        Self::of_range(lo.fold(0.0, |lo, &x| smaller(x, lo)), hi.fold(0.0, |hi, &x| larger(x, hi)))
+        // By halves: one after the other, sixteen comparisons would wait for each other.
+        for half in [8, 4, 2, 1] {
+            for lane in 0..half {
+                ends.0[lane] = smaller(ends.0[lane + half], ends.0[lane]);
+                ends.1[lane] = larger(ends.1[lane + half], ends.1[lane]);
+            }
+        }
+        let min = rest.iter().fold(ends.0[0], |lo, &x| smaller(x, lo));
+        Self::of_range(min, rest.iter().fold(ends.1[0], |hi, &x| larger(x, hi)))
     }
 
     /// `round_ties_even(x * scale) + zero_point`, clamped; NaN maps to 0.
@@ -55,9 +62,14 @@ impl Dynamic {
         let (lo, hi) = ((-self.zero_point) as f32, (255 - self.zero_point) as f32);
         // The bounds are integers: clamping first equals clamping last.
         let steps = smaller(larger(x * self.scale, lo), hi);
-        (round_ties_even(steps) as i32 + self.zero_point) as u8
+        // `round_ties_even` leaves the integer in the low bits of its sum, where it is had without a conversion that minds NaN.
+        let rounded = (steps + MAGIC).to_bits().wrapping_sub(MAGIC.to_bits());
+        (rounded as i32).wrapping_add(self.zero_point) as u8
     }
 }
+
+/// 1.5 * 2^23: beside it an f32 holds integers alone.
+const MAGIC: f32 = 12_582_912.0;
 
 /// `b` where `a` is NaN.
 #[inline(always)]

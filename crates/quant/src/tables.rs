@@ -194,9 +194,9 @@ mod tests {
         let near = |a: f32, b: f32| (a - b).abs() < 1e-6;
         assert!(near(real(-3), 0.0) && near(real(2), 0.5) && near(real(7), 1.0));
         assert!(near(real(-128), 0.0) && near(real(127), 1.0));
-        // A tie, 1.5 steps, is rounded away from zero on both sides.
+        // A tie, 1.5 steps, is rounded upward on both sides.
         let halves = relu_table(grid(0.5, 0), grid(1.0, 0), [-2.0, f32::INFINITY]);
-        assert_eq!([3_i8, -3, -1].map(|code| halves[usize::from(code as u8)] as i8), [2, -2, 0]);
+        assert_eq!([3_i8, -3, -1].map(|code| halves[usize::from(code as u8)] as i8), [2, -1, 0]);
     }
 
     #[test]

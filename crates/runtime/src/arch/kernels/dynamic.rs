@@ -62,7 +62,8 @@ impl Kernel for Decode<'_> {
     fn run<S: Set>(self, set: S) {
         let Decode { to, sums, zeros, steps, out } = self;
         let lanes = to.weights.len();
-        let (positions, of) = (sums.len() / lanes, |position: usize| position % steps.len());
+        let (positions, shared) = (sums.len() / lanes, steps.len() == 1);
+        let of = |position: usize| if shared { 0 } else { position };
         let vector = <S::Reals as Lanes>::LANES;
         assert!(lanes >= to.channels.next_multiple_of(vector), "lanes");
         assert!(to.scales.len() >= lanes && to.bias.len() >= lanes, "scales and biases");

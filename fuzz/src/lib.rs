@@ -15,8 +15,8 @@ pub mod seeds;
 pub mod seeds_import;
 mod seeds_joined;
 mod seeds_onnx;
-#[path = "../../crates/convert/tests/support/tflite.rs"]
 mod tflite;
+mod tflite_options;
 mod visit;
 
 pub use import::import;

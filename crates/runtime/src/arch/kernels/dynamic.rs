@@ -1,9 +1,8 @@
 //! Both ends of a layer that quantizes its input as it comes: reals to codes before its product, integer sums to reals after it.
 #![allow(unsafe_code)]
 
-use super::super::lanes::{Lanes, Reals, Set};
+use super::super::lanes::{Lanes, MAX_LANES, Reals, Set};
 use super::super::{Clamp, Kernel};
-use super::rows::vectors;
 use penjing_quant::Dynamic;
 
 /// Rows of reals to codes, each over its own range.
@@ -75,24 +74,53 @@ impl Kernel for Decode<'_> {
                 *sum = sum.wrapping_sub(zero.wrapping_mul(weights));
             }
         }
-        let reals = set.reals();
-        let (sums, scales, bias) = (sums.as_ptr(), to.scales.as_ptr(), to.bias.as_ptr());
-        let clamp = to.clamp.map(|bounds| bounds.map(|bound| reals.splat_real(bound)));
-        let write = |position: usize, channel: usize, to: *mut f32| {
-            let step = reals.splat_real(steps[of(position)]);
-            // SAFETY: whole vectors of lanes, as asserted.
-            unsafe {
-                let sum = set.reals_of(sums.add(position * lanes + channel));
-                let scale = reals.operand(scales.add(channel).cast());
-                let bias = reals.operand(bias.add(channel).cast());
-                let y = reals.dot(bias, reals.mul(sum, step), scale);
-                let y = match clamp {
-                    Some([lo, hi]) => reals.min(reals.max(y, lo), hi),
-                    None => y,
-                };
-                reals.store(y, to);
+        // Functions, not closures: those are not always inlined, and then every vector would be a call.
+        let whole = to.channels / vector * vector;
+        for (position, (sums, out)) in
+            sums.chunks_exact(lanes).zip(out.chunks_exact_mut(to.channels)).enumerate()
+        {
+            let step = steps[of(position)];
+            for channel in (0..whole).step_by(vector) {
+                // SAFETY: whole vectors of lanes and of channels, as asserted.
+                unsafe { reals_at(set, to, step, (sums, channel), out.as_mut_ptr().add(channel)) };
             }
+            if whole < to.channels {
+                let mut part = [0.0; MAX_LANES];
+                // SAFETY: a whole vector of lanes, as asserted, and room for the widest.
+                unsafe { reals_at(set, to, step, (sums, whole), part.as_mut_ptr()) };
+                let rest = &mut out[whole..];
+                rest.copy_from_slice(&part[..rest.len()]);
+            }
+        }
+    }
+}
+
+/// A vector of sums from lane `channel` on, as reals at `out`.
+///
+/// # Safety
+/// `sums`, the lanes of `to` and `out` must have a whole vector there.
+#[inline(always)]
+unsafe fn reals_at<S: Set>(
+    set: S,
+    to: &Decoding<'_>,
+    step: f32,
+    (sums, channel): (&[i32], usize),
+    out: *mut f32,
+) {
+    let reals = set.reals();
+    // SAFETY: the caller lends whole vectors.
+    unsafe {
+        let sum = set.reals_of(sums.as_ptr().add(channel));
+        let scale = reals.operand(to.scales.as_ptr().add(channel).cast());
+        let bias = reals.operand(to.bias.as_ptr().add(channel).cast());
+        let y = reals.dot(bias, reals.mul(sum, reals.splat_real(step)), scale);
+        let y = match to.clamp {
+            Some([lo, hi]) => {
+                let (lo, hi) = (reals.splat_real(lo), reals.splat_real(hi));
+                reals.min(reals.max(y, lo), hi)
+            }
+            None => y,
         };
-        vectors(vector, to.channels, out, write);
+        reals.store(y, out);
     }
 }

@@ -121,7 +121,7 @@ impl Kernel for ToReals<'_> {
 /// Has `write` put every vector of every position's channels, given by position and first channel, to its place, where it may
 /// write a whole vector.
 #[inline(always)]
-pub(super) fn vectors<T: Plain>(
+fn vectors<T: Plain>(
     vector: usize,
     channels: usize,
     out: &mut [T],

@@ -16,6 +16,19 @@ const FOLDER: &str = "data";
 /// Seed of the noise.
 const SEED: u64 = 0;
 
+/// Elements of noise that are made at most: a gigabyte of reals.
+const MOST: usize = 1 << 28;
+
+fn noise(model: &ModelView<'_>, count: usize) -> Result<Samples<'static>> {
+    let mut elements = 0_usize;
+    for input in 0..model.n_inputs() {
+        elements = elements.saturating_add(model.input_type(input)?.shape.elements().unwrap_or(0));
+    }
+    let most = MOST / elements.max(1);
+    ensure!(count <= most, "--images: expected at most {most} samples of noise, found {count}");
+    Ok(Samples::noise(model, count, SEED))
+}
+
 /// Where samples come from.
 pub(crate) enum Source {
     /// The test images of a folder, and its name.
@@ -73,7 +86,7 @@ impl Source {
         Ok(match self {
             Self::Images(split, _) => Samples::images(split, count),
             Self::Tensors(samples, _) => samples.first(count),
-            Self::Noise => Samples::noise(model.context("noise: expected a model")?, count, SEED),
+            Self::Noise => noise(model.context("noise: expected a model")?, count)?,
         })
     }
 

@@ -222,6 +222,8 @@ fn what_is_no_model_is_refused_and_nothing_is_written() {
     }
     let model = path("m.pnj");
     two_by_two(&model);
+    let error = refused(&["bench", text(&model), "--images", "99999999999"]);
+    assert!(error.contains("expected at most 44739242 samples of noise"), "{error}");
     let error = refused(&["convert", text(&model), "-o", text(&out)]);
     assert!(error.contains("found a model of Penjing's"), "{error}");
 }

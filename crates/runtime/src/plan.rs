@@ -228,7 +228,8 @@ impl Port {
 fn wanted(model: &ModelView<'_>, until: Option<usize>) -> Result<(usize, Vec<u16>), Error> {
     let nodes = model.n_nodes();
     let Some(node) = until else { return Ok((nodes, model.outputs().collect())) };
-    let value = u16::try_from(model.n_inputs() + node).ok().filter(|_| node < nodes);
+    let value = model.n_inputs().checked_add(node).filter(|_| node < nodes);
+    let value = value.and_then(|value| u16::try_from(value).ok());
     let value = value.ok_or(Error::NoNode { node, nodes })?;
     Ok((node + 1, vec![value]))
 }

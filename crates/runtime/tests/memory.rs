@@ -3,8 +3,8 @@
 mod support;
 
 use penjing_format::write::{
-    Constant, ConstantData, Conv2d, FullyConnected, MaxPool2d, Model as Spec, Node, Op,
-    PackingChoice,
+    Concat, Constant, ConstantData, Conv2d, FullyConnected, MaxPool2d, Model as Spec, Node, Op,
+    PackingChoice, Value,
 };
 use penjing_format::{Activation, DataType, Padding, QuantParams, Shape};
 use penjing_runtime::{Error, Model, Session, SessionOptions};
@@ -205,4 +205,22 @@ fn opening_copies_no_weight() {
         }
         assert_eq!(seen, 4);
     }
+}
+
+/// A value that is read again and again takes bytes of the plan each time, of which the file has two.
+#[test]
+fn a_long_list_of_values_counts() {
+    let byte = Value {
+        shape: Some(Shape::from([1, 1])),
+        dtype: Some(DataType::I8),
+        quantization: Some(QuantParams { scale: 1.0, zero_point: 0 }),
+        ..Value::default()
+    };
+    let mut join = Node::new(Op::Concat(Concat { axis: 1 }), None);
+    join.inputs = vec![0; 60_000];
+    let file = Spec { inputs: vec![byte], nodes: vec![join], ..Spec::default() };
+    let model = Model::from_bytes(file.to_bytes(PackingChoice::Dense).unwrap()).unwrap();
+    let error = limited(&model, 1, 1 << 20).unwrap_err();
+    assert!(matches!(error, Error::TooLarge { .. }), "{error}");
+    assert!(limited(&model, 1, 16 << 20).is_ok());
 }

@@ -36,7 +36,8 @@ pub enum Op<'a> {
     Pad(Pad),
     /// Values side by side.
     Concat(Concat),
-    /// A function that is fused into no other op; never [`Activation::None`]. Hands on type and quantization.
+    /// A function that is fused into no other op; never [`Activation::None`]. Hands on the type, and the
+    /// quantization where the node states none.
     Relu(Activation),
     /// `exp(x)` over the sum of `exp(x)`, over the last axis.
     Softmax,

@@ -1,6 +1,8 @@
 //! From a group's nodes to its op: expanded weights, computed multipliers, chosen kernels.
 
+use super::Slot;
 use super::values::{GroupShape, Values, is_dynamic};
+use crate::budget::product;
 use crate::error::Error;
 use crate::ops::average::AveragePool;
 use crate::ops::binary::{Binary, Rule};
@@ -55,6 +57,9 @@ struct Parts<'a> {
     output: &'a TensorType,
 }
 
+/// What the plan keeps of each value that a node reads: its number, its place, and what a join of values copies of it.
+const SOURCE_BYTES: usize = 2 * size_of::<usize>() + size_of::<Slot>();
+
 /// `planar` is how the group's input lies, where that is special; `private` says that a dense layer reads its result and nobody
 /// else does.
 pub(super) fn make_op(
@@ -76,6 +81,9 @@ pub(super) fn make_op(
         Failure::Packing(source) => Error::Weights { node, source },
     };
     let parts = Parts { step, input: &step.input.ty, output: &step.output.ty };
+    // A few bytes of a file may name the same value again and again.
+    let sources = product(&[step.operands().len(), SOURCE_BYTES]);
+    planning.budget.take(sources)?;
     let mut made = Made {
         op: Op::Dequantize(QuantParams::PIXEL),
         sources: values.sources(group),
@@ -164,9 +172,20 @@ impl Parts<'_> {
         Ok(Some([grid(self.input)?, grid(self.output)?]))
     }
 
+    /// What a function of codes keeps of its results, at least.
+    fn table_bytes(&self) -> u64 {
+        match &self.step.op {
+            _ if self.is_real() => 0,
+            read::Op::Softmax => 256 * size_of::<f32>() as u64,
+            read::Op::Relu(_) | read::Op::Logistic | read::Op::Tanh | read::Op::Quantize => 256,
+            _ => 0,
+        }
+    }
+
     /// An op without layers' weights.
     fn light(&self, planning: Planning<'_>) -> Result<Op, Failure> {
         let shape = self.input.shape;
+        planning.budget.take(self.table_bytes())?;
         Ok(match &self.step.op {
             read::Op::MaxPool2d(_) => Op::MaxPool2d(pool(self.step)?),
             read::Op::AveragePool2d(_) => Op::AveragePool(AveragePool::new(pool(self.step)?)),

@@ -1,6 +1,6 @@
 //! Windows over images: TFLite's SAME and VALID as rows and columns of padding, what comes out, and the pools.
 
-use penjing_format::{Activation, Padding};
+use penjing_format::{Activation, Padding, QuantParams};
 
 use super::error::list;
 use super::file::Operator;
@@ -92,6 +92,24 @@ fn positive(op: &Operator<'_>, field: &str, found: [i32; 2]) -> Result<[u32; 2],
     }
 }
 
+/// LiteRT rounds the ends of an activation that a max-pool has, where they lie between two codes, in another way than those of an
+/// activation by itself, which it is made into here: where the two differ, it is refused.
+fn ends_agree(
+    op: &Operator<'_>,
+    activation: Activation,
+    grid: Option<QuantParams>,
+) -> Result<(), ImportError> {
+    let (low, high) = activation.bounds();
+    let (low, high) = (low.unwrap_or(f32::NEG_INFINITY), high.unwrap_or(f32::INFINITY));
+    match grid {
+        Some(grid) if grid.bounds_i8(low, high) != grid.bounds_alone(low, high, -128, 127) => {
+            let expected = "an activation whose ends are nearer to one code than to the next";
+            Err(op.refuse("fused_activation_function", expected, format!("{activation:?}")))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// MAX_POOL_2D and AVERAGE_POOL_2D; a fused activation becomes a node of its own.
 pub(super) fn pool(import: &mut Import<'_, '_>, op: &Operator<'_>) -> Result<(), ImportError> {
     let input = import.value(op, 0)?;
@@ -116,6 +134,9 @@ pub(super) fn pool(import: &mut Import<'_, '_>, op: &Operator<'_>) -> Result<(),
     match moved_activation(op, dtype, options.fused_activation_function())? {
         Activation::None => import.finish(op, kind, vec![input.id], dims),
         fused => {
+            if op.code == Code::MAX_POOL_2D {
+                ends_agree(op, fused, quantization)?;
+            }
             let shape = batched(&dims).ok_or_else(|| too_large(op, &dims))?;
             let value = Value { name: None, shape, dtype, quantization };
             let pooled = import.push(op, "pool", kind, vec![input.id], value);

@@ -202,13 +202,19 @@ fn layers_without_a_partner_are_named_and_networks_that_do_not_compare_refused()
             "a.safetensors",
             "five.safetensors",
             &[],
-            &["five.safetensors", "output", "expected 4 classes", "a.safetensors", "found 5"],
+            &["five.safetensors", "outputs", "expected [[4]]", "a.safetensors", "found [[5]]"],
         ),
         (
             "a.safetensors",
             "long.safetensors",
             &[],
-            &["long.safetensors", "input", "[12, 12, 1]", "a.safetensors", "found [14, 12, 1]"],
+            &[
+                "long.safetensors",
+                "inputs",
+                "[[12, 12, 1]]",
+                "a.safetensors",
+                "found [[14, 12, 1]]",
+            ],
         ),
         (
             "long.safetensors",

@@ -20,6 +20,7 @@ mod error;
 mod expand;
 pub mod hash;
 pub mod infer;
+pub mod lean;
 pub mod packing;
 pub mod read;
 mod shape;

@@ -1,9 +1,9 @@
 //! Everything that can go wrong between a file and its results. Errors of the file's content are `penjing_format`'s, wrapped.
 
+#[cfg(feature = "alloc")]
 use crate::budget::Overdraft;
-use alloc::boxed::Box;
-use alloc::string::String;
-use alloc::vec::Vec;
+#[cfg(feature = "alloc")]
+use alloc::{boxed::Box, string::String, vec::Vec};
 use core::fmt;
 use penjing_format::{DataType, PackingError};
 
@@ -20,6 +20,7 @@ pub enum Error {
         source: std::io::Error,
     },
     /// The bytes are no model that this version runs.
+    #[cfg(feature = "alloc")]
     Format {
         /// The file, where the bytes come from one.
         path: Option<String>,
@@ -33,6 +34,18 @@ pub enum Error {
         path: Option<String>,
         /// What is wrong with its signature.
         source: crate::SignatureError,
+    },
+    /// The bytes are no model that a session in place runs.
+    Header {
+        /// What is wrong with them.
+        source: penjing_format::lean::Flaw,
+    },
+    /// A node that does not go together with the rest, found by a session in place.
+    Refused {
+        /// Index of the node.
+        node: usize,
+        /// The field that does not fit.
+        what: &'static str,
     },
     /// A node's constants do not expand to what its op expects.
     Weights {
@@ -64,6 +77,7 @@ pub enum Error {
         limit: u64,
     },
     /// An instruction set that this version does not know or this machine does not have.
+    #[cfg(feature = "alloc")]
     Isa {
         /// What was asked for.
         requested: String,
@@ -85,6 +99,7 @@ pub enum Error {
     },
 }
 
+#[cfg(feature = "alloc")]
 impl From<Overdraft> for Error {
     fn from(Overdraft { needed, limit }: Overdraft) -> Self {
         Error::TooLarge { needed, limit }
@@ -96,12 +111,16 @@ impl fmt::Display for Error {
         match self {
             #[cfg(feature = "std")]
             Error::Io { path, source } => write!(f, "{}: {source}", path.display()),
+            #[cfg(feature = "alloc")]
             Error::Format { path: Some(path), source } => write!(f, "{path}: {source}"),
+            #[cfg(feature = "alloc")]
             Error::Format { path: None, source } => write!(f, "model: {source}"),
             #[cfg(feature = "signed")]
             Error::Signature { path: Some(path), source } => write!(f, "{path}: {source}"),
             #[cfg(feature = "signed")]
             Error::Signature { path: None, source } => write!(f, "model: {source}"),
+            Error::Header { source } => write!(f, "model: {}", source.text()),
+            Error::Refused { node, what } => write!(f, "node {node}: {what} does not fit"),
             Error::Weights { node, source } => write!(f, "node {node}: {source}"),
             Error::Unsupported { node, what } => write!(f, "node {node}: {what}"),
             Error::NoNode { node, nodes } => {
@@ -110,6 +129,7 @@ impl fmt::Display for Error {
             Error::TooLarge { needed, limit } => {
                 write!(f, "memory: expected at most {limit} bytes, needed are {needed} or more")
             }
+            #[cfg(feature = "alloc")]
             Error::Isa { requested, known, choices } => {
                 let lacks = if *known { ", which this machine lacks" } else { "" };
                 write!(
@@ -131,6 +151,7 @@ impl core::error::Error for Error {
         match self {
             #[cfg(feature = "std")]
             Error::Io { source, .. } | Error::Thread { source } => Some(source),
+            #[cfg(feature = "alloc")]
             Error::Format { source, .. } => Some(source.as_ref()),
             #[cfg(feature = "signed")]
             Error::Signature { source, .. } => Some(source),
@@ -203,6 +224,8 @@ pub enum RunError {
     /// A kernel panicked on one of a session's several threads: a defect of this crate. The outputs are incomplete; the
     /// session can go on.
     Worker,
+    /// The model's bytes are no longer those that the session was made of. The outputs are incomplete.
+    Model,
     /// A profile was made by a session of other groups.
     Profile {
         /// Groups of this session.
@@ -229,6 +252,7 @@ impl fmt::Display for RunError {
                 "{port}: expected {expected} elements for a batch of {batch}, found {found}"
             ),
             RunError::Worker => f.write_str("a kernel panicked on one of the session's threads"),
+            RunError::Model => f.write_str("the model's bytes changed after the session was made"),
             RunError::Profile { expected, found } => write!(
                 f,
                 "profile: expected one of this session's {expected} groups, found {found} of another's"

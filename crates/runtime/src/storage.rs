@@ -2,12 +2,15 @@
 //! Planning and running are `session`'s.
 
 use crate::error::Error;
-use alloc::boxed::Box;
-use alloc::string::String;
-use alloc::vec::Vec;
+#[cfg(feature = "alloc")]
+use alloc::{boxed::Box, string::String, vec::Vec};
 use core::fmt;
+use penjing_format::ModelView;
+#[cfg(not(feature = "alloc"))]
+use penjing_format::lean::Lean;
 use penjing_format::read::Labels;
-use penjing_format::{DataType, ExpandError, ModelView, QuantParams, Shape, TensorType, expand};
+#[cfg(feature = "alloc")]
+use penjing_format::{DataType, ExpandError, QuantParams, Shape, TensorType, expand};
 
 /// A checked model file.
 pub struct Model {
@@ -15,6 +18,7 @@ pub struct Model {
 }
 
 enum Bytes {
+    #[cfg(feature = "alloc")]
     Owned(Vec<u8>),
     Static(&'static [u8]),
     #[cfg(feature = "std")]
@@ -24,6 +28,7 @@ enum Bytes {
 impl Bytes {
     fn get(&self) -> &[u8] {
         match self {
+            #[cfg(feature = "alloc")]
             Bytes::Owned(bytes) => bytes,
             Bytes::Static(bytes) => bytes,
             #[cfg(feature = "std")]
@@ -33,6 +38,7 @@ impl Bytes {
 }
 
 /// How a file is opened.
+#[cfg(feature = "alloc")]
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug)]
 pub struct OpenOptions {
@@ -44,6 +50,7 @@ pub struct OpenOptions {
     pub signer: Option<crate::Signer>,
 }
 
+#[cfg(feature = "alloc")]
 impl Default for OpenOptions {
     fn default() -> Self {
         Self {
@@ -83,26 +90,39 @@ impl Model {
     }
 
     /// Checks a file that is in memory.
+    #[cfg(feature = "alloc")]
     pub fn from_bytes(bytes: Vec<u8>) -> Result<Self, Error> {
         Self::from_bytes_with(bytes, &OpenOptions::default())
     }
 
     /// As [`from_bytes`](Self::from_bytes), with options.
+    #[cfg(feature = "alloc")]
     pub fn from_bytes_with(bytes: Vec<u8>, options: &OpenOptions) -> Result<Self, Error> {
         Self::checked(Bytes::Owned(bytes), None::<&str>, options)
     }
 
     /// Checks a file that is part of the program, such as an `include_bytes!`. Of its address nothing is asked; weights of f32
     /// are read fastest where it is a multiple of 4.
+    ///
+    /// Without the feature `alloc` only the content hash is held against the bytes here; a session in place checks what it uses,
+    /// and is safe for any bytes.
     pub fn from_static(bytes: &'static [u8]) -> Result<Self, Error> {
-        Self::from_static_with(bytes, &OpenOptions::default())
+        #[cfg(feature = "alloc")]
+        return Self::from_static_with(bytes, &OpenOptions::default());
+        #[cfg(not(feature = "alloc"))]
+        match Lean::open(bytes) {
+            Ok(_) => Ok(Self { bytes: Bytes::Static(bytes) }),
+            Err(source) => Err(Error::Header { source }),
+        }
     }
 
     /// As [`from_static`](Self::from_static), with options.
+    #[cfg(feature = "alloc")]
     pub fn from_static_with(bytes: &'static [u8], options: &OpenOptions) -> Result<Self, Error> {
         Self::checked(Bytes::Static(bytes), None::<&str>, options)
     }
 
+    #[cfg(feature = "alloc")]
     fn checked(
         bytes: Bytes,
         path: Option<&(impl PathText + ?Sized)>,
@@ -129,6 +149,11 @@ impl Model {
         }
     }
 
+    /// The file's bytes.
+    pub(crate) fn bytes(&self) -> &[u8] {
+        self.bytes.get()
+    }
+
     /// The model's content.
     #[must_use]
     pub fn view(&self) -> ModelView<'_> {
@@ -136,6 +161,7 @@ impl Model {
     }
 
     /// The graph's inputs, in order.
+    #[cfg(feature = "alloc")]
     pub fn inputs(&self) -> impl ExactSizeIterator<Item = TensorInfo<'_>> {
         let view = self.view();
         view.inputs().enumerate().map(move |(index, value)| {
@@ -144,6 +170,7 @@ impl Model {
     }
 
     /// The graph's outputs, in order.
+    #[cfg(feature = "alloc")]
     pub fn outputs(&self) -> impl Iterator<Item = TensorInfo<'_>> {
         let view = self.view();
         // The last value may leave its type to be inferred; a file may list it often, so that it is walked to once.
@@ -174,6 +201,7 @@ impl fmt::Debug for Model {
 }
 
 /// What a caller must know of an input or output.
+#[cfg(feature = "alloc")]
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct TensorInfo<'a> {
     /// Its name, where the file states one.
@@ -188,6 +216,7 @@ pub struct TensorInfo<'a> {
     pub zero_point: i32,
 }
 
+#[cfg(feature = "alloc")]
 impl<'a> TensorInfo<'a> {
     /// Elements of one image.
     #[must_use]
@@ -209,10 +238,12 @@ impl<'a> TensorInfo<'a> {
 }
 
 /// A path as text for an error, in builds with and without `std`.
+#[cfg(feature = "alloc")]
 trait PathText {
     fn text(&self) -> String;
 }
 
+#[cfg(feature = "alloc")]
 impl PathText for str {
     fn text(&self) -> String {
         self.into()

@@ -88,7 +88,13 @@ impl<'a> Input<'a> {
 }
 
 impl<'a> Output<'a> {
+    /// The places' bytes, lent.
+    pub(crate) fn bytes_mut(&mut self) -> &mut [u8] {
+        for_each_type!(self, Output, x => bytes_of_mut(x))
+    }
+
     /// The places' bytes.
+    #[cfg(feature = "alloc")]
     pub(crate) fn into_bytes(self) -> &'a mut [u8] {
         for_each_type!(self, Output, x => bytes_of_mut(x))
     }
@@ -149,6 +155,7 @@ macro_rules! conversions {
             }
         }
 
+        #[cfg(feature = "alloc")]
         impl<'a> From<&'a alloc::vec::Vec<$type>> for Input<'a> {
             fn from(elements: &'a alloc::vec::Vec<$type>) -> Self {
                 Input::$variant(elements)
@@ -167,6 +174,7 @@ macro_rules! conversions {
             }
         }
 
+        #[cfg(feature = "alloc")]
         impl<'a> From<&'a mut alloc::vec::Vec<$type>> for Output<'a> {
             fn from(places: &'a mut alloc::vec::Vec<$type>) -> Self {
                 Output::$variant(places)

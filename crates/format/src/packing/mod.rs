@@ -31,6 +31,7 @@ mod magnitudes;
 pub mod n_of_m;
 mod positions;
 mod row;
+pub mod stream;
 pub mod values;
 
 pub use element::{Element, Scalar};

@@ -49,7 +49,7 @@ pub enum Levels {
 impl Levels {
     /// The level of a code of `bits` bits.
     #[inline]
-    fn level(bits: u8, zero: bool, code: u64) -> i8 {
+    pub(super) fn level(bits: u8, zero: bool, code: u64) -> i8 {
         // Codes have 7 bits at most, so that nothing here leaves an i16.
         let code = i16::try_from(code).unwrap_or(0);
         let half = 1_i16.wrapping_shl(u32::from(bits.saturating_sub(1)));

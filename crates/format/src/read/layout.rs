@@ -2,11 +2,11 @@
 
 /// A field of a table.
 #[derive(Clone, Copy)]
-pub(super) struct Field {
+pub(crate) struct Field {
     /// Its id.
-    pub(super) id: u16,
+    pub(crate) id: u16,
     /// The schema's name, for errors.
-    pub(super) name: &'static str,
+    pub(crate) name: &'static str,
 }
 
 const fn field(id: u16, name: &'static str) -> Field {
@@ -14,17 +14,17 @@ const fn field(id: u16, name: &'static str) -> Field {
 }
 
 /// The pseudo-field that leads to the root table.
-pub(super) const ROOT: Field = field(0, "root");
+pub(crate) const ROOT: Field = field(0, "root");
 
 /// Constants for the fields of a table.
 macro_rules! fields {
     ($($(#[$doc:meta])* $name:ident = $id:literal $text:literal;)*) => {
         use super::{Field, field};
-        $($(#[$doc])* pub(in crate::read) const $name: Field = field($id, $text);)*
+        $($(#[$doc])* pub(crate) const $name: Field = field($id, $text);)*
     };
 }
 
-pub(super) mod model {
+pub(crate) mod model {
     fields! {
         NODES = 0 "nodes";
         INPUTS = 1 "inputs";
@@ -36,7 +36,7 @@ pub(super) mod model {
     }
 }
 
-pub(super) mod normalization {
+pub(crate) mod normalization {
     fields! {
         MEAN = 0 "normalization.mean";
         STD = 1 "normalization.std";
@@ -44,7 +44,7 @@ pub(super) mod normalization {
 }
 
 /// A graph input.
-pub(super) mod value {
+pub(crate) mod value {
     fields! {
         SCALE = 0 "scale";
         ZERO_POINT = 1 "zero_point";
@@ -54,7 +54,7 @@ pub(super) mod value {
     }
 }
 
-pub(super) mod node {
+pub(crate) mod node {
     fields! {
         OP = 0 "op";
         SCALE = 1 "scale";
@@ -70,26 +70,26 @@ pub(super) mod node {
         TARGET = 11 "target";
     }
 
-    pub(in crate::read) const CONV_2D: u8 = 1;
-    pub(in crate::read) const MAX_POOL_2D: u8 = 2;
-    pub(in crate::read) const FULLY_CONNECTED: u8 = 3;
-    pub(in crate::read) const RESHAPE: u8 = 4;
-    pub(in crate::read) const QUANTIZE: u8 = 5;
-    pub(in crate::read) const DEQUANTIZE: u8 = 6;
-    pub(in crate::read) const DEPTHWISE_CONV_2D: u8 = 7;
-    pub(in crate::read) const AVERAGE_POOL_2D: u8 = 8;
-    pub(in crate::read) const MEAN: u8 = 9;
-    pub(in crate::read) const ADD: u8 = 10;
-    pub(in crate::read) const MUL: u8 = 11;
-    pub(in crate::read) const PAD: u8 = 12;
-    pub(in crate::read) const CONCAT: u8 = 13;
-    pub(in crate::read) const RELU: u8 = 14;
-    pub(in crate::read) const SOFTMAX: u8 = 15;
-    pub(in crate::read) const LOGISTIC: u8 = 16;
-    pub(in crate::read) const TANH: u8 = 17;
+    pub(crate) const CONV_2D: u8 = 1;
+    pub(crate) const MAX_POOL_2D: u8 = 2;
+    pub(crate) const FULLY_CONNECTED: u8 = 3;
+    pub(crate) const RESHAPE: u8 = 4;
+    pub(crate) const QUANTIZE: u8 = 5;
+    pub(crate) const DEQUANTIZE: u8 = 6;
+    pub(crate) const DEPTHWISE_CONV_2D: u8 = 7;
+    pub(crate) const AVERAGE_POOL_2D: u8 = 8;
+    pub(crate) const MEAN: u8 = 9;
+    pub(crate) const ADD: u8 = 10;
+    pub(crate) const MUL: u8 = 11;
+    pub(crate) const PAD: u8 = 12;
+    pub(crate) const CONCAT: u8 = 13;
+    pub(crate) const RELU: u8 = 14;
+    pub(crate) const SOFTMAX: u8 = 15;
+    pub(crate) const LOGISTIC: u8 = 16;
+    pub(crate) const TANH: u8 = 17;
 }
 
-pub(super) mod window {
+pub(crate) mod window {
     fields! {
         SIZE_H = 0 "window.size_h";
         SIZE_W = 1 "window.size_w";
@@ -103,13 +103,13 @@ pub(super) mod window {
         DILATION_W = 9 "window.dilation_w";
     }
 
-    pub(in crate::read) const ALL: [Field; 10] = [
+    pub(crate) const ALL: [Field; 10] = [
         SIZE_H, SIZE_W, STRIDE_H, STRIDE_W, PAD_TOP, PAD_BOTTOM, PAD_LEFT, PAD_RIGHT, DILATION_H,
         DILATION_W,
     ];
 }
 
-pub(super) mod weights {
+pub(crate) mod weights {
     fields! {
         VALUES = 0 "weights.values";
         SCALE = 1 "weights.scale";
@@ -126,17 +126,17 @@ pub(super) mod weights {
         ZERO_POINT = 12 "weights.zero_point";
     }
 
-    pub(in crate::read) const DENSE: u8 = 0;
-    pub(in crate::read) const BITMAP: u8 = 1;
-    pub(in crate::read) const GROUPS: u8 = 2;
-    pub(in crate::read) const GAPS: u8 = 3;
-    pub(in crate::read) const N_OF_M: u8 = 4;
-    pub(in crate::read) const BLOCKS: u8 = 5;
-    pub(in crate::read) const COLUMNS: u8 = 6;
-    pub(in crate::read) const CODED: u8 = 7;
+    pub(crate) const DENSE: u8 = 0;
+    pub(crate) const BITMAP: u8 = 1;
+    pub(crate) const GROUPS: u8 = 2;
+    pub(crate) const GAPS: u8 = 3;
+    pub(crate) const N_OF_M: u8 = 4;
+    pub(crate) const BLOCKS: u8 = 5;
+    pub(crate) const COLUMNS: u8 = 6;
+    pub(crate) const CODED: u8 = 7;
 
     /// What numbers mean that are left out.
-    pub(in crate::read) const GROUP_DEFAULT: u8 = 4;
-    pub(in crate::read) const GAP_BITS_DEFAULT: u8 = 3;
-    pub(in crate::read) const KEPT_DEFAULT: u8 = 2;
+    pub(crate) const GROUP_DEFAULT: u8 = 4;
+    pub(crate) const GAP_BITS_DEFAULT: u8 = 3;
+    pub(crate) const KEPT_DEFAULT: u8 = 2;
 }

@@ -19,7 +19,7 @@
 
 mod check;
 mod fields;
-mod layout;
+pub(crate) mod layout;
 mod numbers;
 mod ops;
 mod sections;

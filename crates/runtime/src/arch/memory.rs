@@ -2,8 +2,8 @@
 //! What lies where is the planner's and each op's business.
 #![allow(unsafe_code)]
 
-use alloc::vec;
-use alloc::vec::Vec;
+#[cfg(feature = "alloc")]
+use alloc::{vec, vec::Vec};
 
 /// Alignment of a [`Buffer`] and of what [`take`] hands out: a cache line, and a vector of any instruction set.
 pub(crate) const ALIGNMENT: usize = 64;
@@ -13,6 +13,7 @@ pub(crate) const ALIGNMENT: usize = 64;
 struct Line([u8; ALIGNMENT]);
 
 /// Zeroed bytes that start on a cache line.
+#[cfg(feature = "alloc")]
 #[derive(Clone)]
 pub(crate) struct Buffer {
     lines: Vec<Line>,
@@ -37,6 +38,7 @@ unsafe impl Plain for u32 {}
 // SAFETY: as above.
 unsafe impl Plain for f32 {}
 
+#[cfg(feature = "alloc")]
 impl Buffer {
     /// At least `bytes` zeros.
     pub(crate) fn zeroed(bytes: usize) -> Self {
@@ -107,7 +109,21 @@ pub(crate) fn take<'a, T: Plain>(scratch: &mut &'a mut [u8], len: usize) -> &'a 
     &mut cast_mut(front)[..len]
 }
 
-#[cfg(test)]
+/// The whole words of some bytes, without what lies before the first aligned one.
+pub(crate) fn words(bytes: &mut [u8]) -> &mut [u32] {
+    // SAFETY: any bits are a u32, and any bits of a u32 are bytes.
+    let (_, words, _) = unsafe { bytes.align_to_mut() };
+    words
+}
+
+/// Words as twice as many halves.
+pub(crate) fn halves(words: &mut [u32]) -> &mut [i16] {
+    // SAFETY: any bits are an i16, and any bits of two of them are a u32.
+    let (_, halves, _) = unsafe { words.align_to_mut() };
+    halves
+}
+
+#[cfg(all(test, feature = "alloc"))]
 mod tests {
     use super::*;
 

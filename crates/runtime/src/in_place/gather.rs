@@ -1,0 +1,130 @@
+//! Patches of an input for convolutions of any shape: of four positions at once, distances from the zero point, in the order in
+//! which [`small::columns`] reads them. Padding is 0.
+
+use super::step::{Step, Window};
+use super::sums::Rows;
+use super::ty::Codes;
+use crate::arch::memory::halves;
+use crate::arch::small::{self, QUAD};
+
+pub(super) struct Gather<'s> {
+    /// Taps by four columns.
+    pub(super) patch: &'s mut [i16],
+    /// The largest sums so far of a pooled position, a channel each.
+    pub(super) best: &'s mut [u32],
+    window: Window,
+    codes: Codes,
+    /// Rows, columns and channels of the input.
+    dims: [u32; 3],
+    /// Rows and columns of the convolution.
+    plane: [u32; 2],
+}
+
+impl<'s> Gather<'s> {
+    /// Words of scratch memory.
+    pub(super) fn scratch_words(conv: &Step<'_>, pool: Option<Window>) -> u32 {
+        let best = if pool.is_some() { conv.output.channels() } else { 0 };
+        Self::patch_words(conv).saturating_add(best)
+    }
+
+    fn patch_words(conv: &Step<'_>) -> u32 {
+        conv.row_len().div_ceil(4).saturating_mul(QUAD as u32 / 2)
+    }
+
+    pub(super) fn new(
+        conv: &Step<'_>,
+        pool: Option<Window>,
+        scratch: &mut &'s mut [u32],
+    ) -> Option<Self> {
+        let patch = super::take(scratch, Self::patch_words(conv))?;
+        // Taps past the last are 0 for good.
+        patch.fill(0);
+        let best = if pool.is_some() { conv.output.channels() } else { 0 };
+        let best = super::take(scratch, best)?;
+        let [h, w, _] = conv.output.dims;
+        Some(Self {
+            patch: halves(patch),
+            best,
+            window: conv.window,
+            codes: conv.input.1.codes(),
+            dims: conv.input.1.dims,
+            plane: [h, w],
+        })
+    }
+
+    /// Fills a column with what position (y, x) of the convolution sees.
+    #[inline(never)]
+    pub(super) fn column(&mut self, input: &[u8], column: u32, y: u32, x: u32) {
+        let Window { size: [size_h, size_w], stride, dilation, before, .. } = self.window;
+        let [height, width, channels] = self.dims;
+        let [down, right] = stride;
+        let [dilation_h, dilation_w] = dilation;
+        let [top, left] = before;
+        let (y, x) =
+            (y.wrapping_mul(down).wrapping_sub(top), x.wrapping_mul(right).wrapping_sub(left));
+        let mut tap = 0_usize;
+        for kernel_y in 0..size_h {
+            let row = y.wrapping_add(kernel_y.wrapping_mul(dilation_h));
+            for kernel_x in 0..size_w {
+                let at = x.wrapping_add(kernel_x.wrapping_mul(dilation_w));
+                // Above and to the left numbers wrapped around, and are too large as well.
+                let seen = row < height && at < width;
+                let first = row.wrapping_mul(width).wrapping_add(at).wrapping_mul(channels);
+                let seen = if seen { input.get(first as usize..).unwrap_or(&[]) } else { &[] };
+                let mut seen = seen.iter();
+                for _ in 0..channels {
+                    let distance = seen.next().map_or(0, |&byte| self.codes.distance(byte));
+                    let place = small::place(tap).wrapping_add(column.wrapping_mul(2) as usize);
+                    if let Some(slot) = self.patch.get_mut(place) {
+                        *slot = distance as i16;
+                    }
+                    tap = tap.wrapping_add(1);
+                }
+            }
+        }
+    }
+
+    /// The largest sums of a pool's window at (y, x), four positions at a time.
+    #[inline(never)]
+    pub(super) fn pooled<const OPS: u32>(
+        &mut self,
+        input: &[u8],
+        rows: &Rows<'_>,
+        pool: &Window,
+        position: [u32; 2],
+    ) -> Option<()> {
+        let [down, right] = pool.stride;
+        let ([top, left], [y, x], [h, w]) = (pool.before, position, pool.size);
+        let (y, x) =
+            (y.wrapping_mul(down).wrapping_sub(top), x.wrapping_mul(right).wrapping_sub(left));
+        let [height, width] = self.plane;
+        self.best.fill(i32::MIN as u32);
+        let mut column = 0;
+        for row in 0..h {
+            for at in 0..w {
+                let (row, at) = (y.wrapping_add(row), x.wrapping_add(at));
+                if row < height && at < width {
+                    self.column(input, column, row, at);
+                    column = column.wrapping_add(1);
+                }
+                let last = row == y.wrapping_add(h).wrapping_sub(1)
+                    && at == x.wrapping_add(w).wrapping_sub(1);
+                if column == 4 || (last && column > 0) {
+                    self.raise::<OPS>(rows, column as usize);
+                    column = 0;
+                }
+            }
+        }
+        Some(())
+    }
+
+    fn raise<const OPS: u32>(&mut self, rows: &Rows<'_>, columns: usize) {
+        let best = &mut *self.best;
+        rows.each::<OPS>(self.patch, |channel, sums, _| {
+            if let Some(best) = best.get_mut(channel) {
+                let of = sums.iter().take(columns).fold(*best as i32, |best, &sum| best.max(sum));
+                *best = of as u32;
+            }
+        });
+    }
+}

@@ -1,0 +1,71 @@
+//! Convolutions of 3 x 3 over one channel under a max-pool of 2 x 2: what the four sums of a pooled position need is one patch of
+//! 4 x 4 elements, read once. A patch of nothing but the zero point yields what the bias alone does, and takes no multiplication.
+
+use super::conv::Sink;
+use super::step::Step;
+use super::sums::Rows;
+use super::ty::{Codes, Ty};
+use crate::arch::memory::halves;
+use crate::arch::small;
+
+pub(super) struct Patches<'s> {
+    rows: Rows<'s>,
+    codes: Codes,
+    /// Elements of a row of the input.
+    stride: usize,
+    /// Pooled rows and columns.
+    plane: [usize; 2],
+}
+
+impl<'s> Patches<'s> {
+    pub(super) fn new(conv: &Step<'s>, pooled: Ty, rows: Rows<'s>) -> Self {
+        let ([_, stride, _], [h, w, _]) = (conv.input.1.dims, pooled.dims);
+        let plane = [h as usize, w as usize];
+        Self { rows, codes: conv.input.1.codes(), stride: stride as usize, plane }
+    }
+
+    /// Runs on one image.
+    #[inline(never)]
+    pub(super) fn run<const OPS: u32>(
+        &self,
+        input: &[u8],
+        mut scratch: &mut [u32],
+        sink: &mut Sink<'_>,
+    ) -> Option<()> {
+        let channels = self.rows.channels();
+        let words = super::take(&mut scratch, channels.div_ceil(2) as u32)?;
+        let background = halves(words).get_mut(..channels)?;
+        self.rows.rules(|channel, rule| {
+            if let Some(slot) = background.get_mut(channel) {
+                *slot = rule.distance(rule.bias) as i16;
+            }
+        });
+        let [h, w] = self.plane;
+        for y in 0..h {
+            for x in 0..w {
+                let first =
+                    y.wrapping_mul(2).wrapping_mul(self.stride).wrapping_add(x.wrapping_mul(2));
+                let patch = small::Patch::load(
+                    input.get(first..)?,
+                    self.stride,
+                    self.codes.flip,
+                    self.codes.zero,
+                )?;
+                let places = sink.next(channels);
+                match patch {
+                    None => places.iter_mut().zip(&*background).for_each(|(place, &x)| *place = x),
+                    Some(patch) => {
+                        let mut places = places.iter_mut();
+                        self.rows.dense(|_, row, rule| {
+                            if let Some(place) = places.next() {
+                                *place = rule.distance(patch.largest(row, rule.bias)) as i16;
+                            }
+                        });
+                    }
+                }
+                sink.advance::<OPS>(channels)?;
+            }
+        }
+        Some(())
+    }
+}

@@ -1,0 +1,58 @@
+//! One image through the nodes, along the table that planning made.
+
+use super::conv::Streamed;
+use super::flaw::Flaw;
+use super::lend::Lent;
+use super::light;
+use super::ops::{self, has};
+use super::plan::STREAMED;
+use super::step::{Step, Walk};
+use crate::tensor::Input;
+use penjing_format::lean::{Lean, op};
+
+/// What a run reads.
+#[derive(Clone, Copy)]
+pub(super) struct Run<'r, 'a> {
+    pub(super) model: &'r Lean<'a>,
+    /// Where each node's value and scratch memory lie, in words of the arena.
+    pub(super) table: &'r [[u32; 2]],
+    pub(super) inputs: &'r [Input<'r>],
+}
+
+impl<'a> Run<'_, 'a> {
+    /// Runs all nodes.
+    #[inline(never)]
+    pub(super) fn nodes<const OPS: u32>(&self, arena: &mut [u32]) -> Result<(), Flaw> {
+        let mut walk = Walk { model: self.model, last: None };
+        let mut index = 0;
+        while index < self.table.len() {
+            let step = walk.step::<OPS>(index)?;
+            if has::<OPS>(ops::PATCHES | ops::WINDOWS) && step.node.op == op::CONV_2D {
+                index = self.streamed::<OPS>(&mut walk, step, index, arena)?;
+            } else {
+                light::run::<OPS>(self, &walk, &step, index, arena)?;
+            }
+            index = index.wrapping_add(1);
+        }
+        Ok(())
+    }
+
+    /// A convolution and what is joined to it; returns the last node.
+    fn streamed<const OPS: u32>(
+        &self,
+        walk: &mut Walk<'_, 'a>,
+        step: Step<'a>,
+        first: usize,
+        arena: &mut [u32],
+    ) -> Result<usize, Flaw> {
+        let more = |node: usize| self.table.get(node).is_some_and(|&[at, _]| at == STREAMED);
+        let (end, streamed) = Streamed::join::<OPS>(walk, step, first, more)?;
+        let scratch = streamed.scratch_words::<OPS>()?;
+        let lent = Lent::new(self.table, arena, end, streamed.output(), scratch);
+        let lent = lent.ok_or(Flaw::BROKEN)?;
+        let input = self.value(&lent, step.input).ok_or(Flaw::BROKEN)?;
+        let output = streamed.output().grid.zero_point;
+        streamed.run::<OPS>(input, lent.output, lent.scratch, output).ok_or(Flaw::BROKEN)?;
+        Ok(end)
+    }
+}

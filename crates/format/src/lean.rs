@@ -17,8 +17,7 @@
     )
 )]
 
-use crate::packing::scalar_at;
-use crate::read::layout::{self, Field};
+use crate::read::layout;
 use crate::{FORMAT_VERSION, IDENTIFIER, hash, signature};
 
 /// What a node's `op` can be: the codes of `Op` in the schema.
@@ -67,8 +66,8 @@ impl Flaw {
 
 type Read<T> = Result<T, Flaw>;
 
-/// A table of the file.
-#[derive(Clone, Copy, Debug)]
+/// A table of the file; by default one without fields.
+#[derive(Clone, Copy, Debug, Default)]
 struct Table<'a> {
     bytes: &'a [u8],
     at: usize,
@@ -111,8 +110,8 @@ impl<'a> Table<'a> {
 
     /// Where a field lies; `None` where it has its default.
     #[inline(never)]
-    fn place(&self, field: Field) -> Read<Option<usize>> {
-        let entry = usize::from(field.id).saturating_mul(2).saturating_add(4);
+    fn place(&self, id: u16) -> Read<Option<usize>> {
+        let entry = usize::from(id).saturating_mul(2).saturating_add(4);
         if entry >= self.len {
             return Ok(None);
         }
@@ -122,8 +121,8 @@ impl<'a> Table<'a> {
 
     /// A number of `size` bytes, at most 4.
     #[inline(never)]
-    fn number(&self, field: Field, size: usize, default: u32) -> Read<u32> {
-        let Some(at) = self.place(field)? else { return Ok(default) };
+    fn number(&self, id: u16, size: usize, default: u32) -> Read<u32> {
+        let Some(at) = self.place(id)? else { return Ok(default) };
         let bytes = self.bytes.get(at..).and_then(|rest| rest.get(..size)).ok_or(Flaw::Layout)?;
         Ok(bytes
             .iter()
@@ -131,30 +130,30 @@ impl<'a> Table<'a> {
             .fold(0, |number: u32, &byte| number.wrapping_shl(8) | u32::from(byte)))
     }
 
-    fn byte(&self, field: Field, default: u8) -> Read<u8> {
-        self.number(field, 1, u32::from(default)).map(|number| number as u8)
+    fn byte(&self, id: u16, default: u8) -> Read<u8> {
+        self.number(id, 1, u32::from(default)).map(|number| number as u8)
     }
 
     /// The bytes of a vector; none where it is absent.
     #[inline(never)]
-    fn vector(&self, field: Field, size: usize) -> Read<Option<&'a [u8]>> {
-        let Some(at) = self.place(field)? else { return Ok(None) };
+    fn vector(&self, id: u16, size: usize) -> Read<Option<&'a [u8]>> {
+        let Some(at) = self.place(id)? else { return Ok(None) };
         vector(self.bytes, follow(self.bytes, at)?, size).map(Some)
     }
 
-    fn bytes(&self, field: Field) -> Read<&'a [u8]> {
-        Ok(self.vector(field, 1)?.unwrap_or(&[]))
+    fn bytes(&self, id: u16) -> Read<&'a [u8]> {
+        Ok(self.vector(id, 1)?.unwrap_or(&[]))
     }
 
     #[inline(never)]
-    fn table(&self, field: Field) -> Read<Option<Table<'a>>> {
-        let Some(at) = self.place(field)? else { return Ok(None) };
+    fn table(&self, id: u16) -> Read<Option<Table<'a>>> {
+        let Some(at) = self.place(id)? else { return Ok(None) };
         Table::new(self.bytes, follow(self.bytes, at)?).map(Some)
     }
 
     /// How many tables a vector has, and the first one's offset.
-    fn tables(&self, field: Field) -> Read<Tables> {
-        let Some(at) = self.place(field)? else { return Ok(Tables::default()) };
+    fn tables(&self, id: u16) -> Read<Tables> {
+        let Some(at) = self.place(id)? else { return Ok(Tables::default()) };
         let at = follow(self.bytes, at)?;
         let len = vector(self.bytes, at, 4)?.len() / 4;
         Ok(Tables { first: at.saturating_add(4), len })
@@ -190,7 +189,7 @@ pub struct LeanValue<'a> {
 }
 
 /// A node's fields.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct LeanNode<'a> {
     /// Code of an `Op`.
     pub op: u8,
@@ -261,7 +260,7 @@ impl<'a> Lean<'a> {
             return Err(Flaw::Hash);
         }
         let lean = Self::assume_whole(bytes)?;
-        if lean.root.number(layout::model::FORMAT_VERSION, 2, 1)? > u32::from(FORMAT_VERSION) {
+        if lean.root.number(layout::model::FORMAT_VERSION.id, 2, 1)? > u32::from(FORMAT_VERSION) {
             return Err(Flaw::Version);
         }
         Ok(lean)
@@ -271,7 +270,7 @@ impl<'a> Lean<'a> {
     pub fn assume_whole(file: &'a [u8]) -> Read<Self> {
         let bytes = signature::split(file).0;
         let root = Table::new(bytes, follow(bytes, 0)?)?;
-        let (inputs, nodes) = (layout::model::INPUTS, layout::model::NODES);
+        let (inputs, nodes) = (layout::model::INPUTS.id, layout::model::NODES.id);
         Ok(Self { root, inputs: root.tables(inputs)?, nodes: root.tables(nodes)? })
     }
 
@@ -289,7 +288,7 @@ impl<'a> Lean<'a> {
 
     /// The numbers of the values that the graph yields, u16 each; `None`: the last one.
     pub fn outputs(&self) -> Read<Option<&'a [u8]>> {
-        self.root.vector(layout::model::OUTPUTS, 2)
+        self.root.vector(layout::model::OUTPUTS.id, 2)
     }
 
     fn table(&self, tables: Tables, index: usize) -> Read<Table<'a>> {
@@ -303,37 +302,43 @@ impl<'a> Lean<'a> {
     /// Graph input `index`.
     pub fn input(&self, index: usize) -> Read<LeanValue<'a>> {
         use layout::value::{DTYPE, SCALE, SHAPE, ZERO_POINT};
-        LeanValue::read(&self.table(self.inputs, index)?, [SCALE, ZERO_POINT, DTYPE, SHAPE])
+        LeanValue::read(
+            &self.table(self.inputs, index)?,
+            [SCALE.id, ZERO_POINT.id, DTYPE.id, SHAPE.id],
+        )
     }
 
     /// What is stated of value `id`: inputs first, then one a node.
     pub fn value(&self, id: usize) -> Read<LeanValue<'a>> {
         use layout::node::{DTYPE, SCALE, SHAPE, ZERO_POINT};
         let Some(node) = id.checked_sub(self.inputs.len) else { return self.input(id) };
-        LeanValue::read(&self.table(self.nodes, node)?, [SCALE, ZERO_POINT, DTYPE, SHAPE])
+        LeanValue::read(
+            &self.table(self.nodes, node)?,
+            [SCALE.id, ZERO_POINT.id, DTYPE.id, SHAPE.id],
+        )
     }
 
-    /// Node `index`.
-    pub fn node(&self, index: usize) -> Read<LeanNode<'a>> {
+    /// Reads node `index` into `node`: results by value would take stack that devices have not.
+    #[inline(never)]
+    pub fn node(&self, index: usize, node: &mut LeanNode<'a>) -> Read<()> {
         use layout::node as fields;
-        let table = self.table(self.nodes, index)?;
-        let value = [fields::SCALE, fields::ZERO_POINT, fields::DTYPE, fields::SHAPE];
-        Ok(LeanNode {
-            op: table.byte(fields::OP, 0)?,
-            activation: table.byte(fields::ACTIVATION, 0)?,
-            value: LeanValue::read(&table, value)?,
-            inputs: table.vector(fields::INPUTS, 2)?,
-            bias: table.bytes(fields::BIAS)?,
-            target: table.vector(fields::TARGET, 4)?,
-            table,
-        })
+        node.table = self.table(self.nodes, index)?;
+        let table = &node.table;
+        let value = [fields::SCALE.id, fields::ZERO_POINT.id, fields::DTYPE.id, fields::SHAPE.id];
+        node.op = table.byte(fields::OP.id, 0)?;
+        node.activation = table.byte(fields::ACTIVATION.id, 0)?;
+        node.value = LeanValue::read(table, value)?;
+        node.inputs = table.vector(fields::INPUTS.id, 2)?;
+        node.bias = table.bytes(fields::BIAS.id)?;
+        node.target = table.vector(fields::TARGET.id, 4)?;
+        Ok(())
     }
 }
 
 impl<'a> LeanValue<'a> {
     /// By the fields of scale, zero point, type and shape.
     #[inline(never)]
-    fn read(table: &Table<'a>, [scale, zero_point, dtype, shape]: [Field; 4]) -> Read<Self> {
+    fn read(table: &Table<'a>, [scale, zero_point, dtype, shape]: [u16; 4]) -> Read<Self> {
         Ok(Self {
             scale: f32::from_bits(table.number(scale, 4, 0)?),
             zero_point: table.number(zero_point, 2, 0)? as i16,
@@ -345,15 +350,13 @@ impl<'a> LeanValue<'a> {
 
 impl<'a> LeanNode<'a> {
     /// Its window, all zeros where it has none.
+    #[inline(never)]
     pub fn window(&self) -> Read<LeanWindow> {
-        let window = self.table.table(layout::node::WINDOW)?;
-        let mut numbers = [0; 10];
-        for (number, field) in numbers.iter_mut().zip(layout::window::ALL) {
-            let default = u32::from(field.id >= layout::window::DILATION_H.id);
-            *number = match &window {
-                Some(window) => window.number(field, 2, default)?,
-                None => default,
-            } as u16;
+        let window = self.table.table(layout::node::WINDOW.id)?.unwrap_or_default();
+        let mut numbers = [0_u16; 10];
+        for (id, number) in (0..).zip(&mut numbers) {
+            let default = u32::from(id >= layout::window::DILATION_H.id);
+            *number = window.number(id, 2, default)? as u16;
         }
         let [h, w, stride_h, stride_w, top, bottom, left, right, dilation_h, dilation_w] = numbers;
         Ok(LeanWindow {
@@ -364,32 +367,25 @@ impl<'a> LeanNode<'a> {
         })
     }
 
-    /// Its weights, if it has any.
-    pub fn weights(&self) -> Read<Option<LeanWeights<'a>>> {
+    /// Its weights; where it has none, nothing of them.
+    #[inline(never)]
+    pub fn weights(&self, weights: &mut LeanWeights<'a>) -> Read<()> {
         use layout::weights as fields;
-        let Some(table) = self.table.table(layout::node::WEIGHTS)? else { return Ok(None) };
-        Ok(Some(LeanWeights {
-            values: table.bytes(fields::VALUES)?,
-            index: table.bytes(fields::INDEX)?,
-            scale: table.vector(fields::SCALE, 4)?.unwrap_or(&[]),
-            out_channels: table.number(fields::OUT_CHANNELS, 4, 0)?,
-            packing: table.byte(fields::PACKING, fields::DENSE)?,
-            value_bits: table.byte(fields::VALUE_BITS, 0)?,
-            group: table.byte(fields::GROUP, fields::GROUP_DEFAULT)?,
-            gap_bits: table.byte(fields::GAP_BITS, fields::GAP_BITS_DEFAULT)?,
-            kept: table.byte(fields::KEPT, fields::KEPT_DEFAULT)?,
-            no_zero: table.byte(fields::NO_ZERO, 0)? != 0,
-            zero_point: table.number(fields::ZERO_POINT, 2, 0)? as i16,
-            stored: table.number(fields::STORED, 4, 0)?,
-        }))
-    }
-}
-
-impl LeanWeights<'_> {
-    /// Scale number `index`; the only one where there is one.
-    #[must_use]
-    pub fn scale(&self, index: usize) -> f32 {
-        let index = if self.scale.len() == 4 { 0 } else { index };
-        scalar_at(self.scale, index).unwrap_or(0.0)
+        let table = self.table.table(layout::node::WEIGHTS.id)?.unwrap_or_default();
+        *weights = LeanWeights {
+            values: table.bytes(fields::VALUES.id)?,
+            index: table.bytes(fields::INDEX.id)?,
+            scale: table.vector(fields::SCALE.id, 4)?.unwrap_or(&[]),
+            out_channels: table.number(fields::OUT_CHANNELS.id, 4, 0)?,
+            packing: table.byte(fields::PACKING.id, fields::DENSE)?,
+            value_bits: table.byte(fields::VALUE_BITS.id, 0)?,
+            group: table.byte(fields::GROUP.id, fields::GROUP_DEFAULT)?,
+            gap_bits: table.byte(fields::GAP_BITS.id, fields::GAP_BITS_DEFAULT)?,
+            kept: table.byte(fields::KEPT.id, fields::KEPT_DEFAULT)?,
+            no_zero: table.byte(fields::NO_ZERO.id, 0)? != 0,
+            zero_point: table.number(fields::ZERO_POINT.id, 2, 0)? as i16,
+            stored: table.number(fields::STORED.id, 4, 0)?,
+        };
+        Ok(())
     }
 }

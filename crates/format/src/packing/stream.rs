@@ -69,53 +69,70 @@ pub struct Stream<'a> {
     kept: u8,
 }
 
+/// Groups of four whole elements. See [`Stream::fours`].
+#[derive(Clone, Copy, Debug)]
+pub struct Fours<'a> {
+    /// A bit for each of up to 24 groups, the lowest first: whether it has members.
+    pub live: u32,
+    /// At least 20 bytes: four bits for each group that has members.
+    pub members: &'a [u8],
+    /// Whether they begin in the middle of the first byte.
+    pub odd: bool,
+    /// At least 96 bytes: the members' values.
+    pub values: &'a [u8],
+}
+
 impl<'a> Stream<'a> {
-    /// Weights of so many elements in rows of `columns`; `None` where their bytes are too few, or their packing is none of `SET`.
+    /// Of no element.
+    pub const EMPTY: Self = Self {
+        values: &[],
+        index: &[],
+        members: &[],
+        elements: 0,
+        columns: 0,
+        packing: codes::DENSE,
+        bits: 0,
+        zero: false,
+        size: 0,
+        kept: 0,
+    };
+
+    /// Becomes that of weights of so many elements in rows of `columns`. False, and not to be used, where their bytes are too few
+    /// or their packing is none of `SET`.
     #[must_use]
-    pub fn new<const SET: u32>(
+    pub fn read<const SET: u32>(
+        &mut self,
         weights: &LeanWeights<'a>,
         elements: u32,
         columns: u32,
-    ) -> Option<Self> {
-        let packing = weights.packing;
-        if SET.checked_shr(u32::from(packing))? & 1 == 0 || packing == codes::CODED {
-            return None;
+    ) -> bool {
+        let (packing, bits) = (weights.packing, weights.value_bits);
+        let known = packing < codes::CODED && SET.wrapping_shr(packing.into()) & 1 == 1;
+        if !known || bits > 7 || (bits != 0 && SET & set::BITS == 0) {
+            return false;
         }
-        if weights.value_bits > 7 || (weights.value_bits != 0 && SET & set::BITS == 0) {
-            return None;
-        }
-        let size = if packing == codes::GAPS { weights.gap_bits } else { weights.group };
         let masked = matches!(packing, codes::BITMAP | codes::GROUPS | codes::GAPS);
-        let mut stream = Self {
-            values: weights.values,
-            index: weights.index,
-            members: &[],
-            elements,
-            columns,
-            packing,
-            bits: weights.value_bits,
-            zero: !masked && !weights.no_zero,
-            size,
-            kept: weights.kept,
-        };
-        let bytes = |bits: u32| usize::try_from(bits.div_ceil(8)).unwrap_or(usize::MAX);
+        let size = if packing == codes::GAPS { weights.gap_bits } else { weights.group };
+        let bytes = |bits: u32| bits.div_ceil(8) as usize;
+        (self.values, self.index, self.members) = (weights.values, weights.index, &[]);
+        (self.elements, self.columns) = (elements, columns);
+        (self.packing, self.bits, self.zero) = (packing, bits, !masked && !weights.no_zero);
+        (self.size, self.kept) = (size, weights.kept);
         match packing {
             codes::GROUPS => {
-                let count = elements.checked_add(u32::from(size))?.checked_sub(1)?;
-                let count = count.checked_div(u32::from(size))?;
-                (stream.index, stream.members) = weights.index.split_at_checked(bytes(count))?;
-                (2..=32).contains(&size).then_some(())?;
+                let groups = elements.wrapping_add(size.into()).wrapping_sub(1);
+                let groups = groups.checked_div(size.into()).unwrap_or(u32::MAX);
+                let Some((index, members)) = self.index.split_at_checked(bytes(groups)) else {
+                    return false;
+                };
+                (self.index, self.members) = (index, members);
+                (2..=32).contains(&size)
             }
-            codes::BITMAP => {
-                weights.index.get(..bytes(elements))?;
-            }
-            codes::GAPS => (1..=8).contains(&size).then_some(())?,
-            codes::DENSE if weights.value_bits == 0 => {
-                weights.values.get(..usize::try_from(elements).ok()?)?;
-            }
-            _ => {}
+            codes::BITMAP => self.index.len() >= bytes(elements),
+            codes::GAPS => (1..=8).contains(&size),
+            codes::DENSE if bits == 0 => self.values.len() == elements as usize,
+            _ => true,
         }
-        Some(stream)
     }
 
     /// The elements as they lie, where all of them are stored in whole bytes.
@@ -185,6 +202,24 @@ impl<'a> Stream<'a> {
             }
             _ => mark.at = end.max(mark.at),
         }
+    }
+
+    /// The bits and values of up to 24 groups of four whole elements from the mark on, for a kernel that reads ahead without asking:
+    /// `None` where they end near the end of their bytes, where the range does not begin and end with a group, and of other
+    /// packings.
+    #[inline(always)]
+    #[must_use]
+    pub fn fours(&self, mark: &StreamMark, end: u32) -> Option<Fours<'a>> {
+        let fits = self.packing == codes::GROUPS && self.size == 4 && self.bits == 0;
+        let groups = end.wrapping_sub(mark.at) / 4;
+        if !fits || (mark.at | end) & 3 != 0 || groups > 24 || end > self.elements {
+            return None;
+        }
+        let live = bits_at(self.index, mark.at / 4, groups);
+        let members = self.members.get((mark.code / 2) as usize..)?;
+        let values = self.values.get(mark.stored as usize..)?;
+        let ahead = members.len() >= 20 && values.len() >= 96;
+        ahead.then_some(Fours { live, members, odd: mark.code & 1 == 1, values })
     }
 
     /// Passes all elements before `end`.
@@ -378,11 +413,22 @@ fn is_set(bytes: &[u8], bit: u32) -> bool {
 /// Bits that are 1 among `from..end`.
 #[inline(never)]
 fn ones(bytes: &[u8], from: u32, end: u32) -> u32 {
-    let (mut at, mut sum) = (from, 0_u32);
+    let some = |from: u32, end: u32| {
+        let count = end.wrapping_sub(from).min(24);
+        bits_at(bytes, from, count).count_ones()
+    };
+    // Bits up to a whole byte, whole words, and the rest.
+    let head = from.next_multiple_of(8).min(end);
+    let mut sum = some(from, head);
+    let rest = bytes.get((head / 8) as usize..(end / 8) as usize).unwrap_or(&[]);
+    let (words, _) = rest.as_chunks::<4>();
+    for &word in words {
+        sum = sum.wrapping_add(u32::from_le_bytes(word).count_ones());
+    }
+    let mut at = head.wrapping_add((words.len() as u32).wrapping_mul(32));
     while at < end {
-        let count = end.wrapping_sub(at).min(24);
-        sum = sum.wrapping_add(bits_at(bytes, at, count).count_ones());
-        at = at.wrapping_add(count);
+        sum = sum.wrapping_add(some(at, end));
+        at = at.wrapping_add(24);
     }
     sum
 }

@@ -24,6 +24,8 @@ macro_rules! instructions {
 mod aarch64;
 #[cfg(feature = "alloc")]
 mod arithmetic;
+#[cfg(penjing_dsp)]
+mod cortex_m;
 #[cfg(feature = "alloc")]
 mod isa;
 #[cfg(feature = "alloc")]

@@ -1,6 +1,13 @@
 //! Kernels for machines with little room: the inner loops of sessions in place, in plain Rust. `cortex_m` has the same by the
 //! DSP instructions of a Cortex-M4 and later. Nothing here panics, whatever the lengths.
 
+#[cfg(all(penjing_dsp, penjing_fpu))]
+pub(crate) use super::cortex_m::requantize;
+#[cfg(penjing_dsp)]
+pub(crate) use super::cortex_m::{Patch, columns, fours};
+#[cfg(not(penjing_dsp))]
+use penjing_format::packing::stream::Fours;
+#[cfg(not(all(penjing_dsp, penjing_fpu)))]
 use penjing_quant::Requantize;
 
 /// Elements of a patch that belong to four taps: four columns each.
@@ -14,6 +21,7 @@ pub(crate) const fn place(tap: usize) -> usize {
 }
 
 /// `bias + sum w * x` for four columns of a patch. Weights are int8 in bytes; zeros take no multiplication.
+#[cfg(not(penjing_dsp))]
 #[inline(never)]
 pub(crate) fn columns(row: &[u8], patch: &[i16], bias: i32) -> [i32; 4] {
     let mut sums = [bias; 4];
@@ -34,55 +42,109 @@ pub(crate) fn columns(row: &[u8], patch: &[i16], bias: i32) -> [i32; 4] {
 }
 
 /// Four rows of four elements: what a pooled position of a convolution of 3 x 3 sees.
+#[cfg(not(penjing_dsp))]
 pub(crate) struct Patch([[i32; 4]; 4]);
 
+#[cfg(not(penjing_dsp))]
 impl Patch {
     /// From the first of `bytes`, rows being `stride` apart: `(byte ^ flip) - zero`. The inner `None`: all are 0; the outer: there
     /// are too few.
     #[inline(always)]
     pub(crate) fn load(bytes: &[u8], stride: usize, flip: u8, zero: i32) -> Option<Option<Self>> {
-        let background = u32::from_ne_bytes([(zero as u8) ^ flip; 4]);
-        let (mut patch, mut rest, mut differ) = ([[0; 4]; 4], bytes, 0);
-        for (index, row) in patch.iter_mut().enumerate() {
+        let background = u32::from_ne_bytes([zero as u8 ^ flip; 4]);
+        let (mut rows, mut rest, mut differ) = ([[0; 4]; 4], bytes, 0);
+        for (index, row) in rows.iter_mut().enumerate() {
             if index > 0 {
                 rest = rest.get(stride..)?;
             }
-            let four = *rest.first_chunk::<4>()?;
-            differ |= u32::from_ne_bytes(four) ^ background;
-            *row = four.map(|byte| i32::from(byte ^ flip).wrapping_sub(zero));
+            *row = *rest.first_chunk::<4>()?;
+            differ |= u32::from_ne_bytes(*row) ^ background;
         }
-        Some((differ != 0).then_some(Self(patch)))
+        if differ == 0 {
+            return Some(None);
+        }
+        let mut patch = Self([[0; 4]; 4]);
+        for (elements, bytes) in patch.0.iter_mut().zip(rows) {
+            for (element, byte) in elements.iter_mut().zip(bytes) {
+                *element = i32::from(byte ^ flip).wrapping_sub(zero);
+            }
+        }
+        Some(Some(patch))
     }
 
     /// The largest of the four sums `bias + sum w * x` of a 2 x 2 window, given 3 x 3 weights.
     #[inline(always)]
     pub(crate) fn largest(&self, row: &[u8], bias: i32) -> i32 {
-        let Self([first, second, third, fourth]) = self;
         let Some(&[a, b, c, d, e, f, g, h, i]) = row.first_chunk::<9>() else { return bias };
-        let mut sums = [bias; 4];
-        let mut add = |weight: u8, [p, q]: [i32; 2], [r, s]: [i32; 2]| {
-            if weight != 0 {
-                let weight = i32::from(weight.cast_signed());
-                for (sum, x) in sums.iter_mut().zip([p, q, r, s]) {
-                    *sum = sum.wrapping_add(weight.wrapping_mul(x));
+        let [first, second, third, fourth] = &self.0;
+        let (mut p, mut q, mut r, mut s) = (bias, bias, bias, bias);
+        // Written out: compilers that optimize for size leave loops over so little as they are.
+        macro_rules! add {
+            ($weight:ident, $above:ident, $below:ident, $left:literal, $right:literal) => {
+                if $weight != 0 {
+                    let weight = i32::from($weight.cast_signed());
+                    p = p.wrapping_add(weight.wrapping_mul($above[$left]));
+                    q = q.wrapping_add(weight.wrapping_mul($above[$right]));
+                    r = r.wrapping_add(weight.wrapping_mul($below[$left]));
+                    s = s.wrapping_add(weight.wrapping_mul($below[$right]));
                 }
-            }
-        };
-        for (weights, above, below) in
-            [([a, b, c], first, second), ([d, e, f], second, third), ([g, h, i], third, fourth)]
-        {
-            let ([x, y, z], &[p, q, r, s], &[t, u, v, w]) = (weights, above, below);
-            add(x, [p, q], [t, u]);
-            add(y, [q, r], [u, v]);
-            add(z, [r, s], [v, w]);
+            };
         }
-        let [p, q, r, s] = sums;
+        add!(a, first, second, 0, 1);
+        add!(b, first, second, 1, 2);
+        add!(c, first, second, 2, 3);
+        add!(d, second, third, 0, 1);
+        add!(e, second, third, 1, 2);
+        add!(f, second, third, 2, 3);
+        add!(g, third, fourth, 0, 1);
+        add!(h, third, fourth, 1, 2);
+        add!(i, third, fourth, 2, 3);
         p.max(q).max(r.max(s))
     }
 }
 
 /// `clamp(round_ties_even(sum * multiplier))`.
+#[cfg(not(all(penjing_dsp, penjing_fpu)))]
 #[inline(always)]
 pub(crate) fn requantize(sum: i32, multiplier: f32, [min, max]: [i32; 2]) -> i32 {
     Requantize { multiplier, zero_point: 0, min, max }.apply(sum)
+}
+
+/// The sum of the products of groups' members with the elements of `x` at their places, and how many members there are; `None`
+/// where `x` is too short.
+#[cfg(not(penjing_dsp))]
+#[inline(always)]
+pub(crate) fn fours(groups: &Fours<'_>, x: &[i16]) -> Option<(i32, u32)> {
+    let mut values = groups.values.iter();
+    let before = values.len();
+    let (words, _) = groups.members.as_chunks::<4>();
+    let mut words = words.iter().map(|&word| u32::from_le_bytes(word));
+    let (mut live, mut sum) = (groups.live, 0_i32);
+    let (mut members, mut left) = (words.next()?, 8_u32);
+    if groups.odd {
+        (members, left) = (members.wrapping_shr(4), 7);
+    }
+    let (fours, _) = x.as_chunks::<4>();
+    while live != 0 {
+        if left == 0 {
+            (members, left) = (words.next()?, 8);
+        }
+        let &[a, b, c, d] = fours.get(live.trailing_zeros() as usize)?;
+        // Written out for compilers that optimize for size.
+        macro_rules! add {
+            ($bit:literal, $x:ident) => {
+                if members & $bit != 0 {
+                    let weight = i32::from(values.next()?.cast_signed());
+                    sum = sum.wrapping_add(weight.wrapping_mul(i32::from($x)));
+                }
+            };
+        }
+        add!(1, a);
+        add!(2, b);
+        add!(4, c);
+        add!(8, d);
+        (members, left) = (members.wrapping_shr(4), left.wrapping_sub(1));
+        live &= live.wrapping_sub(1);
+    }
+    Some((sum, before.wrapping_sub(values.len()) as u32))
 }

@@ -7,196 +7,210 @@ use super::gather::Gather;
 use super::ops::{self, has};
 use super::patches::Patches;
 use super::step::{Step, Walk, Window};
-use super::sums::Rows;
+use super::sums::{Rows, Rules};
 use super::ty::Ty;
 use crate::arch::memory::halves;
 use penjing_format::lean::op;
 
 /// Positions of which the codes are kept until they go on.
-pub(super) const TOGETHER: u32 = 4;
+pub(super) const TOGETHER: u32 = 8;
 
 /// A convolution and what is joined to it.
-#[derive(Clone, Copy)]
 pub(super) struct Streamed<'a> {
-    pub(super) conv: Step<'a>,
-    /// The pool's window, and its value.
-    pub(super) pool: Option<(Window, Ty)>,
-    /// The fully connected layer.
-    pub(super) feed: Option<Step<'a>>,
+    pub(super) rows: Rows<'a>,
+    pub(super) window: Window,
+    /// Number and type of the value that it reads.
+    pub(super) id: u32,
+    pub(super) input: Ty,
+    /// Rows and columns of the convolution.
+    pub(super) plane: [u32; 2],
+    pub(super) pool: Option<Window>,
+    /// Type of the codes that go on: of each position all channels.
+    planes: Ty,
+    feed: Option<Rows<'a>>,
+    /// What is stored in the end.
+    pub(super) output: Ty,
 }
 
 impl<'a> Streamed<'a> {
-    /// Joins what follows node `first` as long as `more` allows it of a node's value; returns the last node joined, too.
+    /// Nothing yet.
+    pub(super) const EMPTY: Self = Self {
+        rows: Rows::EMPTY,
+        window: Window::NONE,
+        id: 0,
+        input: Ty::NONE,
+        plane: [0; 2],
+        pool: None,
+        planes: Ty::NONE,
+        feed: None,
+        output: Ty::NONE,
+    };
+
+    /// The convolution alone.
+    fn begin<const OPS: u32>(&mut self, step: &Step<'a>) -> Result<(), Flaw> {
+        let [h, w, _] = step.output.dims;
+        self.window = step.window;
+        self.id = step.id;
+        self.input = step.input;
+        self.plane = [h, w];
+        self.planes = step.output;
+        self.output = step.output;
+        self.rows.read::<OPS>(step)
+    }
+
+    /// Of node `index`, where the walk stands, and what follows as long as `more` allows it of a node's value. `index` becomes the
+    /// last node joined, or the one that an error is about.
+    #[inline(never)]
     pub(super) fn join<const OPS: u32>(
+        &mut self,
         walk: &mut Walk<'_, 'a>,
-        conv: Step<'a>,
-        first: usize,
+        index: &mut usize,
         more: impl Fn(usize) -> bool,
-    ) -> Result<(usize, Self), Flaw> {
-        let mut joined = Self { conv, pool: None, feed: None };
-        let (mut end, mut index, mut ahead) = (first, first, *walk);
-        while more(index) {
-            index = index.wrapping_add(1);
-            let step = ahead.step::<OPS>(index)?;
-            let own = walk.model.n_inputs().wrapping_add(index) as u32;
-            if step.input.0.wrapping_add(1) != own {
+    ) -> Result<(), Flaw> {
+        self.begin::<OPS>(&walk.step)?;
+        let (mut end, mut types) = (*index, walk.types);
+        while more(*index) && self.feed.is_none() {
+            *index = index.wrapping_add(1);
+            walk.go::<OPS>(*index)?;
+            let step = &walk.step;
+            if step.id.wrapping_add(1) != walk.own(*index) {
                 break;
             }
             match step.node.op {
-                op::MAX_POOL_2D if joined.pool.is_none() && end.wrapping_add(1) == index => {
+                op::MAX_POOL_2D if self.pool.is_none() && end.wrapping_add(1) == *index => {
                     let Window { size: [h, w], stride: [down, right], .. } = step.window;
                     if down < h || right < w {
                         break;
                     }
-                    joined.pool = Some((step.window, step.output));
+                    self.pool = Some(step.window);
+                    self.planes = step.output;
                 }
                 op::RESHAPE => continue,
-                op::FULLY_CONNECTED if has::<OPS>(ops::FEED) && joined.gains(&step) => {
-                    joined.feed = Some(step);
+                op::FULLY_CONNECTED if has::<OPS>(ops::FEED) => {
+                    // The sums must take less room than the layer's input would.
+                    if step.output.elements().saturating_mul(16) >= step.input.elements() {
+                        break;
+                    }
+                    self.feed.insert(Rows::EMPTY).read::<OPS>(step)?;
                 }
                 _ => break,
             }
-            (end, *walk) = (index, ahead);
-            if joined.feed.is_some() {
-                break;
-            }
+            self.output = step.output;
+            (end, types) = (*index, walk.types);
         }
-        Ok((end, joined))
-    }
-
-    /// Whether a layer's sums take less room than its input would.
-    fn gains(&self, dense: &Step<'_>) -> bool {
-        dense.output.elements().wrapping_mul(16) < dense.input.1.elements()
-    }
-
-    /// What is stored in the end.
-    pub(super) fn output(&self) -> Ty {
-        match (self.feed, self.pool) {
-            (Some(step), _) => step.output,
-            (None, Some((_, output))) => output,
-            (None, None) => self.conv.output,
-        }
-    }
-
-    /// The type of the values that go on: of each position all channels.
-    pub(super) fn planes(&self) -> Ty {
-        self.pool.map_or(self.conv.output, |(_, output)| output)
+        (walk.types, *index) = (types, end);
+        Ok(())
     }
 
     /// Whether the way for 3 x 3 over one channel under a pool of 2 x 2 is open.
-    pub(super) fn is_patches(&self) -> bool {
-        let conv = &self.conv;
-        let pool = self.pool.is_some_and(|(pool, _)| {
-            pool.size == [2; 2] && pool.stride == [2; 2] && pool.is_whole()
-        });
-        let Window { size, stride, dilation, .. } = conv.window;
-        let plain = size == [3; 2] && stride == [1; 2] && dilation == [1; 2];
-        pool && plain && conv.window.is_whole() && conv.input.1.channels() == 1
+    fn is_patches(&self) -> bool {
+        let plain = |window: &Window, size: u16, stride: u16| {
+            window.size == [size; 2] && window.stride == [stride; 2] && window.is_whole()
+        };
+        self.pool.is_some_and(|pool| plain(&pool, 2, 2))
+            && plain(&self.window, 3, 1)
+            && self.window.dilation == [1; 2]
+            && self.input.channels() == 1
     }
 
     /// Words of scratch memory, in the order in which [`run`](Self::run) takes them.
+    #[inline(never)]
     pub(super) fn scratch_words<const OPS: u32>(&self) -> Result<u32, Flaw> {
-        let rows = Rows::new::<OPS>(&self.conv)?;
-        let channels = self.conv.output.channels();
-        let mut words = rows.scratch_words(rows.is_small());
+        let channels = self.rows.channels() as u32;
+        let mut words = self.rows.scratch_words(self.rows.is_small());
         words = words.saturating_add(channels.saturating_mul(TOGETHER / 2));
         if let Some(dense) = &self.feed {
-            words = words.saturating_add(Feed::scratch_words::<OPS>(dense)?);
+            words = words.saturating_add((dense.channels() as u32).saturating_mul(4));
         }
         if has::<OPS>(ops::PATCHES) && self.is_patches() {
-            if !rows.is_small() && rows.weights.whole().is_none() {
-                return Err(Flaw::Unsupported("so many packed weights of 3 x 3 over one channel"));
+            if !self.rows.is_small() && self.rows.weights.whole().is_none() {
+                return Err(Flaw::Unsupported("so many packed weights over one channel"));
             }
             return Ok(words.saturating_add(channels.div_ceil(2)));
         }
         if !has::<OPS>(ops::WINDOWS) {
-            return Err(Flaw::Unsupported(
-                "a convolution of a shape that this session was not made for",
-            ));
+            return Err(Flaw::Unsupported("a convolution that this session was not made for"));
         }
-        Ok(words.saturating_add(Gather::scratch_words(&self.conv, self.pool.map(|(pool, _)| pool))))
+        Ok(words.saturating_add(Gather::scratch_words(self)))
     }
 
     /// Runs on one image.
+    #[inline(never)]
     pub(super) fn run<'s, const OPS: u32>(
-        &self,
+        &'s mut self,
         input: &[u8],
         output: &'s mut [u8],
         mut scratch: &'s mut [u32],
-        zero_out: i32,
-    ) -> Option<()>
-    where
-        'a: 's,
-    {
-        let rows = Rows::new::<OPS>(&self.conv).ok()?;
-        let rows = rows.prepare::<OPS>(rows.is_small(), &mut scratch)?;
-        let channels = self.conv.output.channels();
-        let kept = super::take(&mut scratch, channels.checked_mul(TOGETHER / 2)?)?;
-        let planes = self.planes();
+    ) -> Option<()> {
+        let expand = self.rows.is_small();
+        let rules = self.rows.prepare::<OPS>(expand, &mut scratch)?;
+        let kept = super::take(&mut scratch, (rules.channels() as u32).checked_mul(TOGETHER / 2)?)?;
         let feed = match &self.feed {
-            Some(dense) => Some(Feed::new::<OPS>(dense, &mut scratch)?),
-            None => None,
+            Some(rows) if has::<OPS>(ops::FEED) => Some(Feed::new::<OPS>(rows, &mut scratch)?),
+            _ => None,
         };
-        let zero = planes.grid.zero_point;
-        let mut sink = Sink { kept: halves(kept), filled: 0, output, at: 0, zero, feed };
+        let zeros = [self.planes.zero_point, self.output.zero_point].map(i32::from);
+        let mut sink = Sink { kept: halves(kept), filled: 0, output, at: 0, zeros, feed };
         if has::<OPS>(ops::PATCHES) && self.is_patches() {
-            Patches::new(&self.conv, planes, rows).run::<OPS>(input, scratch, &mut sink)?;
+            Patches::new(&self.input, &self.planes, rules).run::<OPS>(input, scratch, &mut sink)?;
         } else if has::<OPS>(ops::WINDOWS) {
-            self.windows::<OPS>(rows, input, scratch, &mut sink)?;
+            self.windows::<OPS>(&rules, input, scratch, &mut sink)?;
         }
-        sink.finish::<OPS>(zero_out)
+        sink.finish::<OPS>()
     }
+}
 
+impl Streamed<'_> {
     /// Convolutions of any shape: four positions of the convolution at once, or of a window of the pool.
     #[inline(never)]
     fn windows<const OPS: u32>(
         &self,
-        rows: Rows<'_>,
+        rules: &Rules<'_>,
         input: &[u8],
         mut scratch: &mut [u32],
         sink: &mut Sink<'_>,
     ) -> Option<()> {
-        let mut gather = Gather::new(&self.conv, self.pool.map(|(pool, _)| pool), &mut scratch)?;
-        let [h, w, _] = self.planes().dims;
-        let count = h.checked_mul(w)?;
-        let Some((pool, _)) = self.pool else {
-            let mut position = 0;
-            while position < count {
-                let columns = count.wrapping_sub(position).min(TOGETHER);
-                for column in 0..TOGETHER {
-                    let here = position.wrapping_add(column.min(columns.wrapping_sub(1)));
-                    let (y, x) = (here.checked_div(w)?, here.checked_rem(w)?);
-                    gather.column(input, column, y, x);
-                }
-                rows.each::<OPS>(gather.patch, |channel, sums, rule| {
-                    for (column, &sum) in sums.iter().enumerate().take(columns as usize) {
-                        sink.set(
-                            column.wrapping_mul(rows.channels()).wrapping_add(channel),
-                            rule.distance(sum),
-                        );
+        let mut gather = Gather::new(self, &mut scratch)?;
+        let [h, w, _] = self.planes.dims;
+        let channels = rules.channels();
+        let Some(pool) = &self.pool else {
+            let (mut columns, mut made) = (0_u32, 0_u32);
+            let count = h.checked_mul(w)?;
+            for y in 0..h {
+                for x in 0..w {
+                    gather.column(input, columns, y, x);
+                    (columns, made) = (columns.wrapping_add(1), made.wrapping_add(1));
+                    if columns < 4 && made < count {
+                        continue;
                     }
-                });
-                sink.advance::<OPS>(columns.wrapping_mul(rows.channels() as u32) as usize)?;
-                position = position.wrapping_add(columns);
+                    rules.each::<OPS>(gather.patch, |channel, sums, rule| {
+                        for (column, &sum) in sums.iter().enumerate().take(columns as usize) {
+                            let place = column.wrapping_mul(channels).wrapping_add(channel);
+                            sink.set(place, rule.distance(sum));
+                        }
+                    });
+                    sink.advance::<OPS>(channels.wrapping_mul(columns as usize))?;
+                    columns = 0;
+                }
             }
             return Some(());
         };
         for y in 0..h {
             for x in 0..w {
-                gather.pooled::<OPS>(input, &rows, &pool, [y, x])?;
+                gather.pooled::<OPS>(input, rules, pool, [y, x]);
                 let best = &gather.best;
-                rows.rules(|channel, rule| {
+                rules.each_rule(|channel, rule| {
                     let sum = best.get(channel).map_or(0, |&sum| sum as i32);
                     sink.set(channel, rule.distance(sum));
                 });
-                sink.advance::<OPS>(rows.channels())?;
+                sink.advance::<OPS>(channels)?;
             }
         }
         Some(())
     }
 }
 
-/// Where codes go: so many positions are kept, and then go on.
+/// Where codes go: those of a few positions are kept, and then go on.
 pub(super) struct Sink<'s> {
     /// Distances of codes from their zero point, position by position.
     kept: &'s mut [i16],
@@ -204,7 +218,8 @@ pub(super) struct Sink<'s> {
     output: &'s mut [u8],
     /// Values that went on.
     at: usize,
-    zero: i32,
+    /// Zero points of what is kept, and of the output.
+    zeros: [i32; 2],
     feed: Option<Feed<'s>>,
 }
 
@@ -239,7 +254,7 @@ impl Sink<'_> {
             _ => {
                 let places = self.output.get_mut(self.at..)?.iter_mut();
                 for (place, &distance) in places.zip(kept) {
-                    *place = i32::from(distance).wrapping_add(self.zero) as u8;
+                    *place = i32::from(distance).wrapping_add(self.zeros[0]) as u8;
                 }
             }
         }
@@ -249,11 +264,14 @@ impl Sink<'_> {
     }
 
     /// After the last value.
-    fn finish<const OPS: u32>(&mut self, zero: i32) -> Option<()> {
+    #[inline(never)]
+    fn finish<const OPS: u32>(&mut self) -> Option<()> {
         self.flush::<OPS>()?;
-        match &self.feed {
-            Some(feed) if has::<OPS>(ops::FEED) => feed.finish(self.output, zero),
-            _ => Some(()),
+        if let Some(feed) = &self.feed
+            && has::<OPS>(ops::FEED)
+        {
+            feed.finish(self.output, self.zeros[1]);
         }
+        Some(())
     }
 }

@@ -1,36 +1,28 @@
 //! A fully connected layer that takes its input piece by piece, in order: sums of all outputs grow at once, while a walk in each
 //! row of the weights goes along with the input.
 
-use super::flaw::Flaw;
-use super::step::Step;
+use super::ops::has;
 use super::sums::Rows;
-use penjing_format::packing::stream::StreamMark;
+use crate::arch::small;
+use penjing_format::packing::stream::{Stream, StreamMark, set};
 
 /// Sums and walks.
 pub(super) struct Feed<'s> {
-    rows: Rows<'s>,
+    rows: &'s Rows<'s>,
     /// The sum of each output, and where the walk in its row stands: at, stored, code.
     states: &'s mut [[u32; 4]],
 }
 
 impl<'s> Feed<'s> {
-    /// Words of scratch memory.
-    pub(super) fn scratch_words<const OPS: u32>(dense: &Step<'_>) -> Result<u32, Flaw> {
-        Rows::new::<OPS>(dense)?;
-        Ok(dense.output.elements().saturating_mul(4))
-    }
-
-    /// With sums of the biases alone, and every walk at its row's first element.
+    /// With sums of the biases alone, and every walk at its row's first element. Takes four words of scratch memory an output.
     #[inline(never)]
     pub(super) fn new<const OPS: u32>(
-        dense: &Step<'s>,
+        rows: &'s Rows<'s>,
         scratch: &mut &'s mut [u32],
     ) -> Option<Self> {
-        let rows = Rows::new::<OPS>(dense).ok()?;
-        let words = super::take(scratch, dense.output.elements().checked_mul(4)?)?;
+        let words = super::take(scratch, (rows.channels() as u32).checked_mul(4)?)?;
         let (states, _) = words.as_chunks_mut::<4>();
-        let mut mark = StreamMark::default();
-        let mut start = 0_u32;
+        let (mut mark, mut start) = (StreamMark::default(), 0_u32);
         for (channel, state) in states.iter_mut().enumerate() {
             rows.weights.skip::<OPS>(&mut mark, start);
             *state = [rows.rule(channel).bias as u32, mark.at, mark.stored, mark.code];
@@ -45,24 +37,45 @@ impl<'s> Feed<'s> {
         let mut start = first;
         for [sum, at, stored, code] in self.states.iter_mut() {
             let mut mark = StreamMark { at: *at, stored: *stored, code: *code };
-            let mut total = *sum as i32;
             let end = start.wrapping_add(distances.len() as u32);
-            self.rows.weights.advance::<OPS>(&mut mark, end, |element, value| {
-                let x = distances.get(element.wrapping_sub(start) as usize).map_or(0, |&x| x);
-                total = total.wrapping_add(i32::from(value).wrapping_mul(i32::from(x)));
-            });
-            [*sum, *at, *stored, *code] = [total as u32, mark.at, mark.stored, mark.code];
+            let more = dot::<OPS>(&self.rows.weights, &mut mark, end, distances);
+            let total = sum.wrapping_add(more as u32);
+            [*sum, *at, *stored, *code] = [total, mark.at, mark.stored, mark.code];
             start = start.wrapping_add(self.rows.row_len());
         }
     }
 
     /// The codes, after the last input.
     #[inline(never)]
-    pub(super) fn finish(&self, output: &mut [u8], zero: i32) -> Option<()> {
+    pub(super) fn finish(&self, output: &mut [u8], zero: i32) {
         for (channel, (place, [sum, ..])) in output.iter_mut().zip(self.states.iter()).enumerate() {
             let distance = self.rows.rule(channel).distance(*sum as i32);
             *place = distance.wrapping_add(zero) as u8;
         }
-        Some(())
     }
+}
+
+/// The sum of the products of the elements from the mark on and before `end` with as many distances.
+#[inline(always)]
+fn dot<const OPS: u32>(
+    weights: &Stream<'_>,
+    mark: &mut StreamMark,
+    end: u32,
+    distances: &[i16],
+) -> i32 {
+    if has::<OPS>(set::GROUPS)
+        && let Some(fours) = weights.fours(mark, end)
+        && let Some((sum, passed)) = small::fours(&fours, distances)
+    {
+        mark.at = end;
+        mark.stored = mark.stored.wrapping_add(passed);
+        mark.code = mark.code.wrapping_add(fours.live.count_ones());
+        return sum;
+    }
+    let (first, mut sum) = (mark.at, 0_i32);
+    weights.advance::<OPS>(mark, end, |element, value| {
+        let x = distances.get(element.wrapping_sub(first) as usize).map_or(0, |&x| i32::from(x));
+        sum = sum.wrapping_add(i32::from(value).wrapping_mul(x));
+    });
+    sum
 }

@@ -1,8 +1,9 @@
 //! Patches of an input for convolutions of any shape: of four positions at once, distances from the zero point, in the order in
 //! which [`small::columns`] reads them. Padding is 0.
 
-use super::step::{Step, Window};
-use super::sums::Rows;
+use super::conv::Streamed;
+use super::step::Window;
+use super::sums::Rules;
 use super::ty::Codes;
 use crate::arch::memory::halves;
 use crate::arch::small::{self, QUAD};
@@ -22,44 +23,40 @@ pub(super) struct Gather<'s> {
 
 impl<'s> Gather<'s> {
     /// Words of scratch memory.
-    pub(super) fn scratch_words(conv: &Step<'_>, pool: Option<Window>) -> u32 {
-        let best = if pool.is_some() { conv.output.channels() } else { 0 };
-        Self::patch_words(conv).saturating_add(best)
+    pub(super) fn scratch_words(conv: &Streamed<'_>) -> u32 {
+        let (patch, best) = Self::parts(conv);
+        patch.saturating_add(best)
     }
 
-    fn patch_words(conv: &Step<'_>) -> u32 {
-        conv.row_len().div_ceil(4).saturating_mul(QUAD as u32 / 2)
+    fn parts(conv: &Streamed<'_>) -> (u32, u32) {
+        let patch = conv.rows.row_len().div_ceil(4).saturating_mul(QUAD as u32 / 2);
+        (patch, if conv.pool.is_some() { conv.rows.channels() as u32 } else { 0 })
     }
 
-    pub(super) fn new(
-        conv: &Step<'_>,
-        pool: Option<Window>,
-        scratch: &mut &'s mut [u32],
-    ) -> Option<Self> {
-        let patch = super::take(scratch, Self::patch_words(conv))?;
+    pub(super) fn new(conv: &Streamed<'_>, scratch: &mut &'s mut [u32]) -> Option<Self> {
+        let (patch, best) = Self::parts(conv);
+        let patch = super::take(scratch, patch)?;
         // Taps past the last are 0 for good.
         patch.fill(0);
-        let best = if pool.is_some() { conv.output.channels() } else { 0 };
         let best = super::take(scratch, best)?;
-        let [h, w, _] = conv.output.dims;
         Some(Self {
             patch: halves(patch),
             best,
             window: conv.window,
-            codes: conv.input.1.codes(),
-            dims: conv.input.1.dims,
-            plane: [h, w],
+            codes: conv.input.codes(),
+            dims: conv.input.dims,
+            plane: conv.plane,
         })
     }
 
     /// Fills a column with what position (y, x) of the convolution sees.
     #[inline(never)]
     pub(super) fn column(&mut self, input: &[u8], column: u32, y: u32, x: u32) {
-        let Window { size: [size_h, size_w], stride, dilation, before, .. } = self.window;
+        let Window { size, stride, dilation, before, .. } = self.window;
         let [height, width, channels] = self.dims;
-        let [down, right] = stride;
-        let [dilation_h, dilation_w] = dilation;
-        let [top, left] = before;
+        let ([size_h, size_w], [down, right]) = (size.map(u32::from), stride.map(u32::from));
+        let [dilation_h, dilation_w] = dilation.map(u32::from);
+        let [top, left] = before.map(u32::from);
         let (y, x) =
             (y.wrapping_mul(down).wrapping_sub(top), x.wrapping_mul(right).wrapping_sub(left));
         let mut tap = 0_usize;
@@ -89,12 +86,12 @@ impl<'s> Gather<'s> {
     pub(super) fn pooled<const OPS: u32>(
         &mut self,
         input: &[u8],
-        rows: &Rows<'_>,
+        rules: &Rules<'_>,
         pool: &Window,
-        position: [u32; 2],
-    ) -> Option<()> {
-        let [down, right] = pool.stride;
-        let ([top, left], [y, x], [h, w]) = (pool.before, position, pool.size);
+        [y, x]: [u32; 2],
+    ) {
+        let ([down, right], [h, w]) = (pool.stride.map(u32::from), pool.size.map(u32::from));
+        let [top, left] = pool.before.map(u32::from);
         let (y, x) =
             (y.wrapping_mul(down).wrapping_sub(top), x.wrapping_mul(right).wrapping_sub(left));
         let [height, width] = self.plane;
@@ -110,17 +107,16 @@ impl<'s> Gather<'s> {
                 let last = row == y.wrapping_add(h).wrapping_sub(1)
                     && at == x.wrapping_add(w).wrapping_sub(1);
                 if column == 4 || (last && column > 0) {
-                    self.raise::<OPS>(rows, column as usize);
+                    self.raise::<OPS>(rules, column as usize);
                     column = 0;
                 }
             }
         }
-        Some(())
     }
 
-    fn raise<const OPS: u32>(&mut self, rows: &Rows<'_>, columns: usize) {
+    fn raise<const OPS: u32>(&mut self, rules: &Rules<'_>, columns: usize) {
         let best = &mut *self.best;
-        rows.each::<OPS>(self.patch, |channel, sums, _| {
+        rules.each::<OPS>(self.patch, |channel, sums, _| {
             if let Some(best) = best.get_mut(channel) {
                 let of = sums.iter().take(columns).fold(*best as i32, |best, &sum| best.max(sum));
                 *best = of as u32;

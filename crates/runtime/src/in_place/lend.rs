@@ -22,7 +22,7 @@ impl<'x> Lent<'x> {
         table: &[[u32; 2]],
         arena: &'x mut [u32],
         index: usize,
-        ty: Ty,
+        ty: &Ty,
         scratch: u32,
     ) -> Option<Self> {
         let &[output, own] = table.get(index)?;
@@ -44,7 +44,7 @@ impl<'x> Lent<'x> {
         Some(Self { output: bytes_of_mut(written).get_mut(..ty.bytes() as usize)?, scratch, rest })
     }
 
-    fn read(&self, at: usize, ty: Ty) -> Option<&'x [u8]> {
+    fn read(&self, at: usize, ty: &Ty) -> Option<&'x [u8]> {
         let (first, words) = self.rest.iter().rev().find(|&&(first, _)| first <= at)?;
         let words = words.get(at.checked_sub(*first)?..)?.get(..ty.words() as usize)?;
         bytes_of(words).get(..ty.bytes() as usize)
@@ -53,7 +53,7 @@ impl<'x> Lent<'x> {
 
 impl<'r> Run<'r, '_> {
     /// The bytes of a value, by its number and type.
-    pub(super) fn value<'x>(&self, lent: &Lent<'x>, (id, ty): (u32, Ty)) -> Option<&'x [u8]>
+    pub(super) fn value<'x>(&self, lent: &Lent<'x>, id: u32, ty: &Ty) -> Option<&'x [u8]>
     where
         'r: 'x,
     {
@@ -68,7 +68,7 @@ impl<'r> Run<'r, '_> {
         &self,
         arena: &[u32],
         outputs: &mut [Output<'_>],
-        last: Ty,
+        last: &Ty,
     ) -> Option<()> {
         for (index, output) in outputs.iter_mut().enumerate() {
             let (id, ty) = output_type(self.model, index, last).ok()?;
@@ -89,7 +89,7 @@ impl<'r> Run<'r, '_> {
 pub(super) fn output_type(
     model: &penjing_format::lean::Lean<'_>,
     index: usize,
-    last: Ty,
+    last: &Ty,
 ) -> Result<(usize, Ty), RunError> {
     let end = model.n_inputs().wrapping_add(model.n_nodes()).wrapping_sub(1);
     let id = match model.outputs().map_err(|_| RunError::Model)? {
@@ -100,7 +100,7 @@ pub(super) fn output_type(
         }
     };
     if id == end {
-        return Ok((id, last));
+        return Ok((id, *last));
     }
     let value = model.value(id).map_err(|_| RunError::Model)?;
     Ok((id, Ty::stated(&value).map_err(|_| RunError::Model)?))

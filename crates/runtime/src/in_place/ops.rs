@@ -27,8 +27,8 @@ pub const ALL: u32 = (1 << 29) - 1;
 pub(super) const WINDOWED: u32 =
     bit(op::CONV_2D) | bit(op::DEPTHWISE_CONV_2D) | bit(op::MAX_POOL_2D) | bit(op::AVERAGE_POOL_2D);
 
-/// Packings alone.
-pub(super) const PACKINGS: u32 = set::ALL;
+/// Pools.
+pub(super) const POOLS: u32 = bit(op::MAX_POOL_2D) | bit(op::AVERAGE_POOL_2D);
 
 /// All packings but the plain one.
 pub(super) const PACKED: u32 = set::ALL & !set::DENSE;

@@ -2,14 +2,13 @@
 //! 4 x 4 elements, read once. A patch of nothing but the zero point yields what the bias alone does, and takes no multiplication.
 
 use super::conv::Sink;
-use super::step::Step;
-use super::sums::Rows;
+use super::sums::Rules;
 use super::ty::{Codes, Ty};
 use crate::arch::memory::halves;
 use crate::arch::small;
 
 pub(super) struct Patches<'s> {
-    rows: Rows<'s>,
+    rules: Rules<'s>,
     codes: Codes,
     /// Elements of a row of the input.
     stride: usize,
@@ -18,10 +17,10 @@ pub(super) struct Patches<'s> {
 }
 
 impl<'s> Patches<'s> {
-    pub(super) fn new(conv: &Step<'s>, pooled: Ty, rows: Rows<'s>) -> Self {
-        let ([_, stride, _], [h, w, _]) = (conv.input.1.dims, pooled.dims);
+    pub(super) fn new(input: &Ty, pooled: &Ty, rules: Rules<'s>) -> Self {
+        let ([_, stride, _], [h, w, _]) = (input.dims, pooled.dims);
         let plane = [h as usize, w as usize];
-        Self { rows, codes: conv.input.1.codes(), stride: stride as usize, plane }
+        Self { rules, codes: input.codes(), stride: stride as usize, plane }
     }
 
     /// Runs on one image.
@@ -32,10 +31,10 @@ impl<'s> Patches<'s> {
         mut scratch: &mut [u32],
         sink: &mut Sink<'_>,
     ) -> Option<()> {
-        let channels = self.rows.channels();
+        let channels = self.rules.channels();
         let words = super::take(&mut scratch, channels.div_ceil(2) as u32)?;
         let background = halves(words).get_mut(..channels)?;
-        self.rows.rules(|channel, rule| {
+        self.rules.each_rule(|channel, rule| {
             if let Some(slot) = background.get_mut(channel) {
                 *slot = rule.distance(rule.bias) as i16;
             }
@@ -56,7 +55,7 @@ impl<'s> Patches<'s> {
                     None => places.iter_mut().zip(&*background).for_each(|(place, &x)| *place = x),
                     Some(patch) => {
                         let mut places = places.iter_mut();
-                        self.rows.dense(|_, row, rule| {
+                        self.rules.dense(|_, row, rule| {
                             if let Some(place) = places.next() {
                                 *place = rule.distance(patch.largest(row, rule.bias)) as i16;
                             }

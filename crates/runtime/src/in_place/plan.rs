@@ -7,9 +7,9 @@
 use super::conv::Streamed;
 use super::flaw::Flaw;
 use super::ops::{self, has};
-use super::step::{Step, Walk};
+use super::step::{Step, Walk, input_count, input_id};
 use super::ty::Ty;
-use penjing_format::lean::{Lean, op};
+use penjing_format::lean::{Lean, LeanNode, op};
 
 /// In the table: the value goes straight into the next node.
 pub(super) const STREAMED: u32 = u32::MAX;
@@ -84,16 +84,17 @@ impl Plan<'_, '_, '_> {
                 }
             }
         }
+        let mut node = LeanNode::default();
         for index in (0..self.model.n_nodes()).rev() {
             *failed = index;
-            let node = self.model.node(index)?;
+            self.model.node(index, &mut node)?;
             let own = inputs.wrapping_add(index) as u32;
             let until = match (node.op, self.lives.get(own as usize)) {
                 (op::RESHAPE, Some(&[last, ..])) => last.max(index as u32),
                 _ => index as u32,
             };
-            for input in 0..Step::input_count(&node) {
-                let id = Step::input_id(&node, input, own)?;
+            for input in 0..input_count(&node) {
+                let id = input_id(&node, input, own)?;
                 self.need(id, until, 1).ok_or(Flaw::BROKEN)?;
             }
         }
@@ -107,69 +108,65 @@ impl Plan<'_, '_, '_> {
     }
 
     /// Places every value that is stored; returns the words that they take, and the last value's type.
-    fn place<const OPS: u32>(&mut self, failed: &mut usize) -> Result<(u32, Ty), Flaw> {
-        let mut walk = Walk { model: self.model, last: None };
-        let (mut used, mut index) = (0_u32, 0);
+    #[inline(never)]
+    fn place<const OPS: u32>(&mut self, index: &mut usize) -> Result<(u32, Ty), Flaw> {
+        let mut walk = Walk::new(self.model);
+        let mut used = 0_u32;
+        *index = 0;
         loop {
-            *failed = index;
-            let step = walk.step::<OPS>(index)?;
-            let first = index;
-            let (mut output, scratch) =
-                (step.output, self.scratch::<OPS>(&mut walk, step, &mut index)?);
-            if let Some(last) = walk.last {
-                output = last;
-            }
-            let at = match self.alias(&step) {
-                // A reshape's value lies where its input does; of a graph input it is copied.
-                Some(at) => at,
-                None => self.fit(first, output.words()),
-            };
-            used = used.max(self.put(index, at, output));
+            let first = *index;
+            walk.go::<OPS>(first)?;
+            let alias = self.alias(&walk.step);
+            let scratch = self.scratch::<OPS>(&mut walk, index)?;
+            let output = &walk.types[0];
+            // A reshape's value lies where its input does; of a graph input it is copied.
+            let at = alias.unwrap_or_else(|| self.fit(first, output.words()));
+            used = used.max(self.put(*index, at, output.words()));
             if scratch > 0 {
                 let at = self.fit(first, scratch);
                 used = used.max(at.saturating_add(scratch));
-                if let Some([_, own]) = self.table.get_mut(index) {
+                if let Some([_, own]) = self.table.get_mut(*index) {
                     *own = at;
                 }
             }
-            index = index.wrapping_add(1);
-            if index == self.model.n_nodes() {
-                return Ok((used, output));
+            *index = index.wrapping_add(1);
+            if *index >= self.model.n_nodes() {
+                return Ok((used, *output));
             }
         }
     }
 
     /// Words of scratch memory of a node; of a convolution with what is joined to it, whose last node `index` becomes.
+    #[inline(never)]
     fn scratch<'a, const OPS: u32>(
         &mut self,
         walk: &mut Walk<'_, 'a>,
-        step: Step<'a>,
         index: &mut usize,
     ) -> Result<u32, Flaw> {
-        if !(has::<OPS>(ops::PATCHES | ops::WINDOWS) && step.node.op == op::CONV_2D) {
-            return super::light::scratch_words::<OPS>(&step);
+        if !(has::<OPS>(ops::PATCHES | ops::WINDOWS) && walk.step.node.op == op::CONV_2D) {
+            return super::light::scratch_words::<OPS>(&walk.step);
         }
         let first = *index;
-        let (end, streamed) = Streamed::join::<OPS>(walk, step, first, |node| self.sole(node))?;
-        for entry in self.table.get_mut(first..end).unwrap_or_default() {
+        let mut streamed = Streamed::EMPTY;
+        streamed.join::<OPS>(walk, index, |node| self.sole(node))?;
+        for entry in self.table.get_mut(first..*index).unwrap_or_default() {
             *entry = [STREAMED; 2];
         }
-        *index = end;
         streamed.scratch_words::<OPS>()
     }
 
     /// Where a reshape's input lies, of one of a stored value.
     fn alias(&self, step: &Step<'_>) -> Option<u32> {
-        let node = (step.input.0 as usize).checked_sub(self.model.n_inputs())?;
+        let node = (step.id as usize).checked_sub(self.model.n_inputs())?;
         (step.node.op == op::RESHAPE).then(|| self.table.get(node).map(|&[at, _]| at)).flatten()
     }
 
     /// Notes where the value of a node lies; returns where it ends.
-    fn put(&mut self, index: usize, at: u32, ty: Ty) -> u32 {
+    fn put(&mut self, index: usize, at: u32, words: u32) -> u32 {
         if let Some(entry) = self.table.get_mut(index) {
             *entry = [at, 0];
         }
-        let end = at.saturating_add(ty.words());
+        let end = at.saturating_add(words);
         let id = self.model.n_inputs().wrapping_add(index);
         if let Some([last, place, _]) = self.lives.get_mut(id) {
             // Nobody may read it; while its node runs it is written all the same.

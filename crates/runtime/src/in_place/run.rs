@@ -6,7 +6,7 @@ use super::lend::Lent;
 use super::light;
 use super::ops::{self, has};
 use super::plan::STREAMED;
-use super::step::{Step, Walk};
+use super::step::Walk;
 use crate::tensor::Input;
 use penjing_format::lean::{Lean, op};
 
@@ -23,36 +23,35 @@ impl<'a> Run<'_, 'a> {
     /// Runs all nodes.
     #[inline(never)]
     pub(super) fn nodes<const OPS: u32>(&self, arena: &mut [u32]) -> Result<(), Flaw> {
-        let mut walk = Walk { model: self.model, last: None };
+        let mut walk = Walk::new(self.model);
         let mut index = 0;
         while index < self.table.len() {
-            let step = walk.step::<OPS>(index)?;
-            if has::<OPS>(ops::PATCHES | ops::WINDOWS) && step.node.op == op::CONV_2D {
-                index = self.streamed::<OPS>(&mut walk, step, index, arena)?;
+            walk.go::<OPS>(index)?;
+            if has::<OPS>(ops::PATCHES | ops::WINDOWS) && walk.step.node.op == op::CONV_2D {
+                self.streamed::<OPS>(&mut walk, &mut index, arena)?;
             } else {
-                light::run::<OPS>(self, &walk, &step, index, arena)?;
+                light::run::<OPS>(self, &walk, index, arena)?;
             }
             index = index.wrapping_add(1);
         }
         Ok(())
     }
 
-    /// A convolution and what is joined to it; returns the last node.
+    /// A convolution and what is joined to it.
+    #[inline(never)]
     fn streamed<const OPS: u32>(
         &self,
         walk: &mut Walk<'_, 'a>,
-        step: Step<'a>,
-        first: usize,
+        index: &mut usize,
         arena: &mut [u32],
-    ) -> Result<usize, Flaw> {
+    ) -> Result<(), Flaw> {
         let more = |node: usize| self.table.get(node).is_some_and(|&[at, _]| at == STREAMED);
-        let (end, streamed) = Streamed::join::<OPS>(walk, step, first, more)?;
+        let mut streamed = Streamed::EMPTY;
+        streamed.join::<OPS>(walk, index, more)?;
         let scratch = streamed.scratch_words::<OPS>()?;
-        let lent = Lent::new(self.table, arena, end, streamed.output(), scratch);
+        let lent = Lent::new(self.table, arena, *index, &streamed.output, scratch);
         let lent = lent.ok_or(Flaw::BROKEN)?;
-        let input = self.value(&lent, step.input).ok_or(Flaw::BROKEN)?;
-        let output = streamed.output().grid.zero_point;
-        streamed.run::<OPS>(input, lent.output, lent.scratch, output).ok_or(Flaw::BROKEN)?;
-        Ok(end)
+        let input = self.value(&lent, streamed.id, &streamed.input).ok_or(Flaw::BROKEN)?;
+        streamed.run::<OPS>(input, lent.output, lent.scratch).ok_or(Flaw::BROKEN)
     }
 }

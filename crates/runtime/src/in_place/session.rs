@@ -84,7 +84,8 @@ impl<'a, const OPS: u32> InPlace<'a, OPS> {
         let outputs = model.outputs()?.map_or(1, |ids| ids.len() / 2);
         let session = Self { model, words, last, outputs };
         for index in 0..outputs {
-            output_type(&session.model, index, last).map_err(|_| Flaw::Refused("outputs"))?;
+            output_type(&session.model, index, &session.last)
+                .map_err(|_| Flaw::Refused("outputs"))?;
         }
         Ok(session)
     }
@@ -117,14 +118,14 @@ impl<'a, const OPS: u32> InPlace<'a, OPS> {
             fits(Port::Input(index), ty.ok_or(RunError::Model)?, input.dtype(), input.len())?;
         }
         for (index, output) in outputs.iter().enumerate() {
-            let (_, ty) = output_type(&self.model, index, self.last)?;
+            let (_, ty) = output_type(&self.model, index, &self.last)?;
             fits(Port::Output(index), ty, output.dtype(), output.len())?;
         }
         let nodes = self.model.n_nodes().wrapping_mul(2);
         let (table, arena) = self.words.split_at_mut_checked(nodes).ok_or(RunError::Model)?;
         let run = Run { model: &self.model, table: table.as_chunks().0, inputs };
         run.nodes::<OPS>(arena).map_err(|_| RunError::Model)?;
-        run.outputs(arena, outputs, self.last).ok_or(RunError::Model)
+        run.outputs(arena, outputs, &self.last).ok_or(RunError::Model)
     }
 }
 

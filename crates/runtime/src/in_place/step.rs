@@ -3,21 +3,20 @@
 
 use super::flaw::Flaw;
 use super::ops::{self, has};
-use super::ty::{Ty, dims};
-use penjing_format::Activation;
-use penjing_format::DataType;
+use super::ty::{self, Ty};
 use penjing_format::lean::{Lean, LeanNode, LeanWeights, op};
+use penjing_format::{Activation, DataType};
 
-/// Where a convolution or a pool looks, nothing left out.
+/// Where a convolution or a pool looks, nothing left out. Pairs are (height, width) or (rows, columns).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Window {
-    /// Height and width.
-    pub(super) size: [u32; 2],
-    pub(super) stride: [u32; 2],
-    pub(super) dilation: [u32; 2],
-    /// Rows above, columns to the left.
-    pub(super) before: [u32; 2],
-    after: [u32; 2],
+    pub(super) size: [u16; 2],
+    pub(super) stride: [u16; 2],
+    pub(super) dilation: [u16; 2],
+    /// Padding above and to the left.
+    pub(super) before: [u16; 2],
+    /// Below and to the right.
+    after: [u16; 2],
 }
 
 /// One node of a walk.
@@ -28,203 +27,170 @@ pub(super) struct Step<'a> {
     /// Of convolutions and pools.
     pub(super) window: Window,
     /// Number and type of the value that it reads, or of the first.
-    pub(super) input: (u32, Ty),
-    /// Of the second of an `Add` or a `Mul` of two.
-    pub(super) second: Option<(u32, Ty)>,
+    pub(super) id: u32,
+    pub(super) input: Ty,
     pub(super) output: Ty,
 }
 
 impl Step<'_> {
     /// Weights of one output channel.
     pub(super) fn row_len(&self) -> u32 {
-        let ([h, w], (_, input)) = (self.window.size, self.input);
         match self.node.op {
-            op::FULLY_CONNECTED => input.elements(),
+            op::FULLY_CONNECTED => self.input.elements(),
             op::DEPTHWISE_CONV_2D => self.output.channels(),
-            _ => h.wrapping_mul(w).wrapping_mul(input.channels()),
+            _ => self.taps().wrapping_mul(self.input.channels()),
         }
     }
 
-    /// Number of the value that input number `index` of a node reads.
-    pub(super) fn input_id(node: &LeanNode<'_>, index: usize, own: u32) -> Result<u32, Flaw> {
-        let id = match node.inputs {
-            None if index == 0 => own.checked_sub(1),
-            None => None,
-            Some(ids) => {
-                let (ids, _) = ids.as_chunks::<2>();
-                ids.get(index).map(|&id| u32::from(u16::from_le_bytes(id)))
-            }
-        };
-        id.filter(|&id| id < own).ok_or(Flaw::Refused("inputs"))
-    }
-
-    /// How many values a node reads.
-    pub(super) fn input_count(node: &LeanNode<'_>) -> usize {
-        node.inputs.map_or(1, |ids| ids.len() / 2)
+    /// Elements of the window.
+    pub(super) fn taps(&self) -> u32 {
+        let [h, w] = self.window.size.map(u32::from);
+        h.wrapping_mul(w)
     }
 
     /// The codes that its activation keeps a result within.
+    #[inline(never)]
     pub(super) fn bounds(&self) -> Result<[i32; 2], Flaw> {
-        let activation = Activation::from_code(self.node.activation);
-        Ok(match activation.ok_or(Flaw::Refused("activation"))?.bounds() {
-            (None, None) => [-128, 127],
-            (lo, hi) => {
-                let (lo, hi) = (lo.unwrap_or(f32::NEG_INFINITY), hi.unwrap_or(f32::INFINITY));
-                self.output.grid.bounds_i8(lo, hi)
-            }
-        })
+        let (lo, hi) = match Activation::from_code(self.node.activation) {
+            Some(activation) => activation.bounds(),
+            None => return Err(Flaw::Refused("activation")),
+        };
+        if lo.is_none() && hi.is_none() {
+            return Ok([-128, 127]);
+        }
+        let (lo, hi) = (lo.unwrap_or(f32::NEG_INFINITY), hi.unwrap_or(f32::INFINITY));
+        Ok(self.output.grid().bounds_i8(lo, hi))
     }
 }
 
-/// The types of values as a walk goes along: the last value's is remembered, others are stated in the file.
-#[derive(Clone, Copy)]
+/// Number of the value that input number `index` of a node reads.
+pub(super) fn input_id(node: &LeanNode<'_>, index: usize, own: u32) -> Result<u32, Flaw> {
+    let id = match node.inputs {
+        None if index == 0 => own.checked_sub(1),
+        None => None,
+        Some(ids) => {
+            let (ids, _) = ids.as_chunks::<2>();
+            ids.get(index).map(|&id| u32::from(u16::from_le_bytes(id)))
+        }
+    };
+    id.filter(|&id| id < own).ok_or(Flaw::Refused("inputs"))
+}
+
+/// How many values a node reads.
+pub(super) fn input_count(node: &LeanNode<'_>) -> usize {
+    node.inputs.map_or(1, |ids| ids.len() / 2)
+}
+
+/// Goes through the nodes. Of types it remembers the last value's and the one before; others are stated in the file.
 pub(super) struct Walk<'m, 'a> {
     pub(super) model: &'m Lean<'a>,
-    pub(super) last: Option<Ty>,
+    /// The node where it stands.
+    pub(super) step: Step<'a>,
+    /// The last value's type, once there is one, and that of the value before it.
+    pub(super) types: [Ty; 2],
 }
 
-impl<'a> Walk<'_, 'a> {
-    fn ty(&self, id: u32, own: u32) -> Result<Ty, Flaw> {
-        match self.last {
-            Some(last) if id.wrapping_add(1) == own => Ok(last),
-            _ => Ty::stated(&self.model.value(id as usize)?),
-        }
+impl<'m, 'a> Walk<'m, 'a> {
+    /// Before the first node.
+    #[inline(always)]
+    pub(super) fn new(model: &'m Lean<'a>) -> Self {
+        let step = Step {
+            node: LeanNode::default(),
+            weights: LeanWeights::default(),
+            window: Window::NONE,
+            id: 0,
+            input: Ty::NONE,
+            output: Ty::NONE,
+        };
+        Self { model, step, types: [Ty::NONE; 2] }
     }
 
-    /// Node `index`, and its value's type for the next.
+    /// The number of the value of node `index`.
+    pub(super) fn own(&self, index: usize) -> u32 {
+        self.model.n_inputs().wrapping_add(index) as u32
+    }
+
+    /// Type of value `id` for node `index`, where the walk stands once it has gone there: `last` is that of the value before.
     #[inline(never)]
-    pub(super) fn step<const OPS: u32>(&mut self, index: usize) -> Result<Step<'a>, Flaw> {
-        let node = self.model.node(index)?;
-        let own = self.model.n_inputs().wrapping_add(index) as u32;
-        if node.op == 0 || !has::<OPS>(ops::bit(node.op)) {
+    pub(super) fn ty(&self, id: u32, index: usize, last: &Ty) -> Result<Ty, Flaw> {
+        if id.wrapping_add(1) == self.own(index) && *last != Ty::NONE {
+            return Ok(*last);
+        }
+        Ty::stated(&self.model.value(id as usize)?)
+    }
+
+    /// Goes to node `index`, the one after the last.
+    #[inline(never)]
+    pub(super) fn go<const OPS: u32>(&mut self, index: usize) -> Result<(), Flaw> {
+        let own = self.own(index);
+        self.model.node(index, &mut self.step.node)?;
+        let op = self.step.node.op;
+        if op == 0 || op > op::TANH || !has::<OPS>(ops::bit(op)) {
             return Err(Flaw::Unsupported("an op that this session was not made for"));
         }
-        let first = Step::input_id(&node, 0, own)?;
-        let input = self.ty(first, own)?;
-        let mut step = Step {
-            node,
-            weights: LeanWeights::default(),
-            window: Window {
-                size: [0; 2],
-                stride: [0; 2],
-                dilation: [1; 2],
-                before: [0; 2],
-                after: [0; 2],
-            },
-            input: (first, input),
-            second: None,
-            output: input,
-        };
-        if let Some(weights) = node.weights()? {
-            step.weights = weights;
+        self.step.id = input_id(&self.step.node, 0, own)?;
+        self.step.input = self.ty(self.step.id, index, &self.types[0])?;
+        self.step.node.weights(&mut self.step.weights)?;
+        let bit = ops::bit(op);
+        if has::<OPS>(ops::WINDOWED) && bit & ops::WINDOWED != 0 {
+            self.step.window = Window::new(&self.step.node, bit & ops::POOLS != 0)?;
         }
-        if has::<OPS>(ops::WINDOWED) && has::<{ ops::WINDOWED }>(ops::bit(node.op)) {
-            let is_pool = has::<{ ops::bit(op::MAX_POOL_2D) | ops::bit(op::AVERAGE_POOL_2D) }>(
-                ops::bit(node.op),
-            );
-            step.window = Window::new(&node, is_pool)?;
-        }
-        let inputs = Step::input_count(&node);
-        let wanted = match node.op {
-            op::CONCAT => inputs.max(1),
-            op::ADD | op::MUL if step.weights.out_channels == 0 => {
-                let second = Step::input_id(&node, 1, own)?;
-                step.second = Some((second, self.ty(second, own)?));
-                2
-            }
-            _ => 1,
-        };
-        if inputs != wanted {
+        let two = matches!(op, op::ADD | op::MUL) && self.step.weights.out_channels == 0;
+        let wanted = if two { 2 } else { 1 };
+        if input_count(&self.step.node) != wanted && op != op::CONCAT {
             return Err(Flaw::Refused("inputs"));
         }
-        step.output = self.output::<OPS>(&step, own)?;
-        if let Some(stated) = node.value.shape
-            && super::ty::shape(stated)? != (step.output.dims, step.output.rank)
+        let output = self.output::<OPS>(index)?;
+        if let Some(stated) = self.step.node.value.shape
+            && ty::shape(stated)? != (output.dims, output.rank)
         {
             return Err(Flaw::Refused("shape"));
         }
-        self.last = Some(step.output);
-        Ok(step)
+        self.step.output = output;
+        self.types = [output, self.types[0]];
+        Ok(())
     }
 
-    fn output<const OPS: u32>(&self, step: &Step<'a>, own: u32) -> Result<Ty, Flaw> {
-        let (_, input) = step.input;
-        let stated = &step.node.value;
-        let plane = |channels: u32| -> Result<Ty, Flaw> {
-            let [h, w, _] = input.dims;
-            let [h, w] = step
-                .window
-                .positions([h, w])
-                .filter(|_| input.rank == 3)
-                .ok_or(Flaw::Refused("window"))?;
-            Ok(input.with_dims([h, w, channels], 3))
-        };
-        let whole = |ty: Ty| ty.checked();
-        let eight_bit = matches!(input.dtype, DataType::I8 | DataType::U8);
-        let only = |fine: bool| if fine { Ok(()) } else { Err(Flaw::Unsupported("element type")) };
-        let out = step.weights.out_channels;
-        match step.node.op {
-            op::CONV_2D if has::<OPS>(ops::bit(op::CONV_2D)) => {
-                only(eight_bit)?;
-                plane(out)?.quantized(stated)
-            }
+    #[inline(never)]
+    fn output<const OPS: u32>(&self, index: usize) -> Result<Ty, Flaw> {
+        let Step { node, weights, window, input, .. } = &self.step;
+        let channels = weights.out_channels;
+        let ty = match node.op {
+            op::CONV_2D if has::<OPS>(ops::bit(op::CONV_2D)) => window.over(input, channels),
             op::DEPTHWISE_CONV_2D if has::<OPS>(ops::bit(op::DEPTHWISE_CONV_2D)) => {
-                only(eight_bit)?;
-                if out.checked_rem(input.channels()) != Some(0) {
-                    return Err(Flaw::Refused("weights.out_channels"));
-                }
-                plane(out)?.quantized(stated)
+                let whole = channels.checked_rem(input.channels()) == Some(0);
+                window.over(input, channels).filter(|_| whole)
             }
             op::FULLY_CONNECTED if has::<OPS>(ops::bit(op::FULLY_CONNECTED)) => {
-                only(eight_bit)?;
-                if input.rank != 1 {
-                    return Err(Flaw::Refused("inputs"));
-                }
-                input.with_dims([1, 1, out], 1).quantized(stated)
+                (input.rank == 1).then(|| input.with_dims([1, 1, channels], 1))
             }
-            op::MAX_POOL_2D | op::AVERAGE_POOL_2D => {
-                only(input.dtype == DataType::I8)?;
-                let [a, b] = step.window.before;
-                let [c, d] = step.window.after;
-                let [h, w] = step.window.size;
-                if a.max(c) >= h || b.max(d) >= w {
-                    return Err(Flaw::Refused("window"));
-                }
-                whole(plane(input.channels())?)
+            op::RESHAPE if has::<OPS>(ops::bit(op::RESHAPE)) => {
+                return reshape(input, node.target);
             }
-            op::RESHAPE => reshape(input, step.node.target),
-            _ => super::light::output::<OPS>(self, step, own),
+            _ => return super::light::output::<OPS>(self, index),
+        };
+        if !matches!(input.dtype, DataType::I8 | DataType::U8) {
+            return Err(Flaw::Unsupported("element type"));
         }
-    }
-
-    /// Of the `index`-th input of node `own`.
-    pub(super) fn input_type(
-        &self,
-        node: &LeanNode<'a>,
-        index: usize,
-        own: u32,
-    ) -> Result<(u32, Ty), Flaw> {
-        let id = Step::input_id(node, index, own)?;
-        Ok((id, self.ty(id, own)?))
+        ty.ok_or(Flaw::Refused("shape"))?.quantized(&node.value)
     }
 }
 
 impl Window {
+    pub(super) const NONE: Self =
+        Self { size: [0; 2], stride: [0; 2], dilation: [0; 2], before: [0; 2], after: [0; 2] };
+
     fn new(node: &LeanNode<'_>, pool: bool) -> Result<Self, Flaw> {
         let stated = node.window()?;
-        let or = |number: u16, usual: u32| if number == 0 { usual } else { u32::from(number) };
-        let usual = if pool { 2 } else { 3 };
-        let size = stated.size.map(|size| or(size, usual));
-        let [h, w] = stated.stride;
-        let [usual_h, usual_w] = if pool { size } else { [1; 2] };
-        let [top, bottom, left, right] = stated.pad.map(u32::from);
-        Ok(Self {
-            size,
-            stride: [or(h, usual_h), or(w, usual_w)],
-            dilation: stated.dilation.map(u32::from),
-            before: [top, left],
-            after: [bottom, right],
-        })
+        let or = |pair: [u16; 2], usual: [u16; 2]| {
+            let ([a, b], [c, d]) = (pair, usual);
+            [if a == 0 { c } else { a }, if b == 0 { d } else { b }]
+        };
+        let size = or(stated.size, if pool { [2; 2] } else { [3; 2] });
+        let stride = or(stated.stride, if pool { size } else { [1; 2] });
+        let [top, bottom, left, right] = stated.pad;
+        let (before, after) = ([top, left], [bottom, right]);
+        Ok(Self { size, stride, dilation: stated.dilation, before, after })
     }
 
     /// Whether there is no padding.
@@ -232,36 +198,42 @@ impl Window {
         self.before == [0; 2] && self.after == [0; 2]
     }
 
-    /// Positions along both axes of a plane; `None` where the window does not fit.
-    fn positions(&self, plane: [u32; 2]) -> Option<[u32; 2]> {
-        let mut count = [0; 2];
-        for (axis, count) in count.iter_mut().enumerate() {
-            let of = |pair: [u32; 2]| pair.get(axis).copied();
-            let extent =
-                of(self.size)?.checked_sub(1)?.checked_mul(of(self.dilation)?)?.checked_add(1)?;
-            let padded = of(plane)?.checked_add(of(self.before)?)?.checked_add(of(self.after)?)?;
-            let room = padded.checked_sub(extent)?;
-            *count = room.checked_div(of(self.stride)?)?.checked_add(1)?;
+    /// Whether every position of a pool sees an element.
+    pub(super) fn sees(&self) -> bool {
+        let [h, w] = self.size;
+        [self.before, self.after].iter().all(|&[rows, columns]| rows < h && columns < w)
+    }
+
+    /// The type of so many channels at its positions over `input`; `None` where it does not fit.
+    #[inline(never)]
+    pub(super) fn over(&self, input: &Ty, channels: u32) -> Option<Ty> {
+        let [h, w, _] = input.dims;
+        let mut dims = [h, w, channels];
+        for (axis, dim) in dims.iter_mut().enumerate().take(2) {
+            let of = |pair: &[u16; 2]| pair.get(axis).map(|&number| u32::from(number));
+            let extent = of(&self.size)?.checked_sub(1)?.checked_mul(of(&self.dilation)?)?;
+            let padded = dim.checked_add(of(&self.before)?)?.checked_add(of(&self.after)?)?;
+            let room = padded.checked_sub(extent)?.checked_sub(1)?;
+            let dilated = of(&self.dilation)? > 0;
+            *dim = room.checked_div(of(&self.stride)?)?.checked_add(1).filter(|_| dilated)?;
         }
-        Some(count)
+        (input.rank == 3).then(|| input.with_dims(dims, 3))
     }
 }
 
-fn reshape(input: Ty, target: Option<&[u8]>) -> Result<Ty, Flaw> {
-    let error = Flaw::Refused("target");
+fn reshape(input: &Ty, target: Option<&[u8]>) -> Result<Ty, Flaw> {
     let Some(target) = target else { return Ok(input.with_dims([1, 1, input.elements()], 1)) };
+    let error = Flaw::Refused("target");
     let (words, _) = target.as_chunks::<4>();
+    let open = [255; 4];
     let mut product = 1_u32;
-    for &word in words {
-        if word != [255; 4] {
-            product = product.checked_mul(u32::from_le_bytes(word)).ok_or(error)?;
-        }
+    for &word in words.iter().filter(|&&word| word != open) {
+        product = product.checked_mul(u32::from_le_bytes(word)).ok_or(error)?;
     }
     // Whatever is left; where nothing is left open, it is 1.
-    let open = input.elements().checked_div(product).ok_or(error)?;
-    let known =
-        words.iter().map(|&word| if word == [255; 4] { open } else { u32::from_le_bytes(word) });
-    let (dims, rank) = dims(known)?;
+    let left = input.elements().checked_div(product).ok_or(error)?;
+    let known = |&word: &[u8; 4]| if word == open { left } else { u32::from_le_bytes(word) };
+    let (dims, rank) = ty::dims(words.iter().map(known))?;
     let ty = input.with_dims(dims, rank).checked()?;
     if ty.elements() == input.elements() { Ok(ty) } else { Err(error) }
 }

@@ -16,7 +16,10 @@ pub(super) struct Ty {
     /// How many dimensions there are, at most 3.
     pub(super) rank: u8,
     pub(super) dtype: DataType,
-    pub(super) grid: QuantParams,
+    /// The code of real 0.
+    pub(super) zero_point: i16,
+    /// Real units a step.
+    pub(super) scale: f32,
 }
 
 impl Ty {
@@ -29,17 +32,22 @@ impl Ty {
         }
     }
 
+    /// Of nothing yet.
+    pub(super) const NONE: Self =
+        Self { dims: [1; 3], rank: 0, dtype: DataType::F32, zero_point: 0, scale: 0.0 };
+
     /// A whole type, as graph inputs state it and values that another than the next node reads.
     pub(super) fn stated(value: &LeanValue<'_>) -> Result<Self, Flaw> {
         let (dims, rank) = shape(value.shape.ok_or(Flaw::Refused("shape"))?)?;
         let dtype = Self::data_type(value.dtype, value.scale != 0.0)?;
-        Self { dims, rank, dtype, grid: grid(value) }.checked()
+        let (scale, zero_point) = (value.scale, value.zero_point);
+        Self { dims, rank, dtype, zero_point, scale }.checked()
     }
 
     /// This shape with what a node states of its value: an 8-bit type and its grid.
     pub(super) fn quantized(self, value: &LeanValue<'_>) -> Result<Self, Flaw> {
         let dtype = Self::data_type(value.dtype, true)?;
-        Self { dtype, grid: grid(value), ..self }.checked()
+        Self { dtype, ..self }.on_grid(value).checked()
     }
 
     /// This type with the grid that a node states, if it states one.
@@ -47,7 +55,16 @@ impl Ty {
         if value.scale == 0.0 || self.dtype == DataType::F32 {
             return self.checked();
         }
-        Self { grid: grid(value), ..self }.checked()
+        self.on_grid(value).checked()
+    }
+
+    fn on_grid(self, value: &LeanValue<'_>) -> Self {
+        Self { scale: value.scale, zero_point: value.zero_point, ..self }
+    }
+
+    /// Scale and zero point.
+    pub(super) fn grid(&self) -> QuantParams {
+        QuantParams { scale: self.scale, zero_point: self.zero_point.into() }
     }
 
     pub(super) fn with_dims(self, dims: [u32; 3], rank: u8) -> Self {
@@ -63,7 +80,7 @@ impl Ty {
         }
         let sound = match self.dtype.integer_range() {
             None => true,
-            Some((min, max)) => self.dtype.size() == 1 && self.grid.is_valid(min, max),
+            Some((min, max)) => self.dtype.size() == 1 && self.grid().is_valid(min, max),
         };
         if sound { Ok(self) } else { Err(Flaw::Refused("scale or zero point")) }
     }
@@ -91,7 +108,7 @@ impl Ty {
     pub(super) fn codes(&self) -> Codes {
         let signed = self.dtype == DataType::I8;
         let (flip, lift) = if signed { (0x80, 128) } else { (0, 0) };
-        Codes { flip, zero: self.grid.zero_point.wrapping_add(lift) }
+        Codes { flip, zero: i32::from(self.zero_point).wrapping_add(lift) }
     }
 }
 
@@ -107,10 +124,6 @@ impl Codes {
     pub(super) fn distance(self, byte: u8) -> i32 {
         i32::from(byte ^ self.flip).wrapping_sub(self.zero)
     }
-}
-
-fn grid(value: &LeanValue<'_>) -> QuantParams {
-    QuantParams { scale: value.scale, zero_point: i32::from(value.zero_point) }
 }
 
 /// Up to three dimensions, u32 each.

@@ -124,27 +124,47 @@ impl Softmax {
     pub fn new(input: f32, output: QuantParams) -> Self {
         let mut exponentials = [0.0; 256];
         for (d, e) in exponentials.iter_mut().enumerate() {
-            *e = exp(-input * d as f32);
+            *e = Self::exponential(input, d as u8);
         }
         Self { exponentials, output }
+    }
+
+    /// The exponential of a code of scale `input` so far below its row's largest.
+    #[must_use]
+    pub fn exponential(input: f32, below: u8) -> f32 {
+        exp(-input * f32::from(below))
     }
 
     /// What an exponential is multiplied with, given the sum of its row's.
     #[inline(always)]
     #[must_use]
     pub fn factor(&self, sum: f32) -> f32 {
-        1.0 / (sum * self.output.scale)
+        Self::factor_on(self.output, sum)
+    }
+
+    /// As [`factor`](Self::factor), without a table of exponentials.
+    #[inline(always)]
+    #[must_use]
+    pub fn factor_on(output: QuantParams, sum: f32) -> f32 {
+        1.0 / (sum * output.scale)
     }
 
     /// The code of an exponential.
     #[inline(always)]
     #[must_use]
     pub fn code(&self, exponential: f32, factor: f32) -> i8 {
-        let reach = (127 - self.output.zero_point) as f32;
+        Self::code_on(self.output, exponential, factor)
+    }
+
+    /// As [`code`](Self::code), without a table of exponentials.
+    #[inline(always)]
+    #[must_use]
+    pub fn code_on(output: QuantParams, exponential: f32, factor: f32) -> i8 {
+        let reach = (127 - output.zero_point) as f32;
         let steps = exponential * factor + 0.5;
         // Not negative: truncation is floor. What lies beyond the last code, infinities among it, is clamped before.
         let steps = if steps < reach { steps } else { reach };
-        (steps as i32 + self.output.zero_point) as i8
+        (steps as i32 + output.zero_point) as i8
     }
 }
 

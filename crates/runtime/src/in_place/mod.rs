@@ -20,19 +20,25 @@
     )
 )]
 
+mod binary;
 mod conv;
+mod dense;
+mod depthwise;
 mod feed;
 mod flaw;
 mod gather;
 mod lend;
 mod light;
+mod moves;
 mod ops;
 mod patches;
 mod plan;
+mod pools;
 mod run;
 mod session;
 mod step;
 mod sums;
+mod tables;
 mod ty;
 
 pub use ops::ALL;

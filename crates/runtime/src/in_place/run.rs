@@ -37,6 +37,11 @@ impl<'a> Run<'_, 'a> {
         Ok(())
     }
 
+    /// Whether a reshape's value lies where its input does.
+    pub(super) fn is_alias(&self, input: u32) -> bool {
+        input as usize >= self.model.n_inputs()
+    }
+
     /// A convolution and what is joined to it.
     #[inline(never)]
     fn streamed<const OPS: u32>(

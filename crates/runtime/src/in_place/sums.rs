@@ -132,10 +132,10 @@ impl<'a> Rows<'a> {
 
     /// With rules at hand, and expanded weights if that is asked for.
     #[inline(never)]
-    pub(super) fn prepare<'s, const OPS: u32>(
+    pub(super) fn prepare<'s, 't: 's, const OPS: u32>(
         &'s self,
         expand: bool,
-        scratch: &mut &'s mut [u32],
+        scratch: &mut &'t mut [u32],
     ) -> Option<Rules<'s>> {
         let words = super::take(scratch, self.channels.checked_mul(2)?)?;
         let (pairs, _) = words.as_chunks_mut::<2>();

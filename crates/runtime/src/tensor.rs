@@ -1,6 +1,7 @@
 //! Borrowed batches of elements that go into a session and come out of it. Shapes are the model's; nothing is owned here.
 
 use crate::arch::memory::{bytes_of, bytes_of_mut};
+#[cfg(feature = "alloc")]
 use core::ops::Range;
 use penjing_format::DataType;
 
@@ -60,6 +61,7 @@ impl<'a> Input<'a> {
     }
 
     /// Of a tensor that the planner has seen to be int8.
+    #[cfg(feature = "alloc")]
     #[inline(always)]
     pub(crate) fn codes(self) -> &'a [i8] {
         match self {
@@ -69,6 +71,7 @@ impl<'a> Input<'a> {
     }
 
     /// Of a tensor that the planner has seen to be real.
+    #[cfg(feature = "alloc")]
     #[inline(always)]
     pub(crate) fn reals(self) -> &'a [f32] {
         match self {
@@ -78,6 +81,7 @@ impl<'a> Input<'a> {
     }
 
     /// Elements `range`.
+    #[cfg(feature = "alloc")]
     pub(crate) fn part(self, range: Range<usize>) -> Input<'a> {
         match self {
             Input::U8(x) => Input::U8(&x[range]),
@@ -117,6 +121,7 @@ impl<'a> Output<'a> {
     }
 
     /// The same places, for a while.
+    #[cfg(feature = "alloc")]
     pub(crate) fn reborrow(&mut self) -> Output<'_> {
         match self {
             Output::U8(x) => Output::U8(x),
@@ -126,6 +131,7 @@ impl<'a> Output<'a> {
     }
 
     /// Places `range`.
+    #[cfg(feature = "alloc")]
     pub(crate) fn part(self, range: Range<usize>) -> Self {
         match self {
             Output::U8(x) => Output::U8(&mut x[range]),
@@ -135,6 +141,7 @@ impl<'a> Output<'a> {
     }
 
     /// Copies `from`, of the same type, to the places from element `at` on.
+    #[cfg(feature = "alloc")]
     pub(crate) fn copy_at(&mut self, at: usize, from: Input<'_>) {
         match (self, from) {
             (Output::U8(to), Input::U8(from)) => to[at..at + from.len()].copy_from_slice(from),

@@ -61,6 +61,8 @@ pub struct Stream<'a> {
     members: &'a [u8],
     elements: u32,
     columns: u32,
+    /// Stored elements of gaps.
+    stored: u32,
     packing: u8,
     bits: u8,
     zero: bool,
@@ -90,6 +92,7 @@ impl<'a> Stream<'a> {
         members: &[],
         elements: 0,
         columns: 0,
+        stored: 0,
         packing: codes::DENSE,
         bits: 0,
         zero: false,
@@ -116,6 +119,7 @@ impl<'a> Stream<'a> {
         let bytes = |bits: u32| bits.div_ceil(8) as usize;
         (self.values, self.index, self.members) = (weights.values, weights.index, &[]);
         (self.elements, self.columns) = (elements, columns);
+        self.stored = if bits == 0 { self.values.len() as u32 } else { weights.stored };
         (self.packing, self.bits, self.zero) = (packing, bits, !masked && !weights.no_zero);
         (self.size, self.kept) = (size, weights.kept);
         match packing {
@@ -332,7 +336,7 @@ impl<'a> Stream<'a> {
         let bits = u32::from(self.size);
         let escape = !u32::MAX.wrapping_shl(bits);
         let last = self.index.len().saturating_mul(8) as u32;
-        let stop = self.stored::<SET>();
+        let stop = self.stored;
         let StreamMark { mut at, mut stored, code } = *mark;
         let mut bit = code.wrapping_mul(bits);
         while stored < stop && bit.wrapping_add(bits) <= last {
@@ -351,15 +355,6 @@ impl<'a> Stream<'a> {
             bit = bit.wrapping_add(bits);
         }
         *mark = StreamMark { at, stored, code: bit.checked_div(bits).unwrap_or(0) };
-    }
-
-    /// Stored elements at most.
-    fn stored<const SET: u32>(&self) -> u32 {
-        if SET & set::BITS != 0 && self.bits != 0 {
-            let bits = self.values.len().saturating_mul(8) as u32;
-            return bits.checked_div(self.bits.into()).unwrap_or(0);
-        }
-        self.values.len() as u32
     }
 
     #[inline(never)]

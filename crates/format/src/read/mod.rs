@@ -36,6 +36,7 @@ pub use ops::{
 };
 pub use sections::{Part, Section};
 pub use table::Numbers;
+#[cfg(feature = "alloc")]
 pub(crate) use view::WeightsPlaces;
 pub use view::{Labels, ModelView, Node, Normalization, Value};
 pub use walk::{Operand, Step, TensorType, Walk};

@@ -162,6 +162,7 @@ impl<'a> Table<'a> {
     }
 
     /// Where a field lies in the file.
+    #[cfg(feature = "alloc")]
     pub(super) fn place(&self, field: Field) -> Option<usize> {
         self.position(field.id)
     }

@@ -337,6 +337,7 @@ pub struct Node<'a> {
 }
 
 /// Where in the file two fields of a node's weights lie.
+#[cfg(feature = "alloc")]
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct WeightsPlaces {
     /// The offset of `values`.
@@ -347,6 +348,7 @@ pub(crate) struct WeightsPlaces {
 
 impl<'a> Node<'a> {
     /// `None` where it has no weights or one of the fields is left out.
+    #[cfg(feature = "alloc")]
     pub(crate) fn weights_places(&self) -> Option<WeightsPlaces> {
         use layout::weights::{PACKING, VALUES};
         let table = self.table.table(layout::node::WEIGHTS).ok().flatten()?;

@@ -182,7 +182,7 @@ impl fmt::Display for Isa {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use kernels::rows::ToReals;
+    use crate::arch::kernels::rows::ToReals;
 
     #[test]
     fn an_unknown_set_names_the_choices() {

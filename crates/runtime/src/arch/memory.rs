@@ -6,8 +6,10 @@
 use alloc::{vec, vec::Vec};
 
 /// Alignment of a [`Buffer`] and of what [`take`] hands out: a cache line, and a vector of any instruction set.
+#[cfg(feature = "alloc")]
 pub(crate) const ALIGNMENT: usize = 64;
 
+#[cfg(feature = "alloc")]
 #[derive(Clone, Copy)]
 #[repr(C, align(64))]
 struct Line([u8; ALIGNMENT]);
@@ -22,7 +24,7 @@ pub(crate) struct Buffer {
 /// Elements without padding or forbidden bit patterns.
 ///
 /// # Safety
-/// Every bit pattern is a value, none has padding, and the alignment divides [`ALIGNMENT`].
+/// Every bit pattern is a value, none has padding, and the alignment divides a cache line's 64 bytes.
 pub(crate) unsafe trait Plain: Copy + 'static {}
 
 // SAFETY: primitive numbers.
@@ -66,6 +68,7 @@ impl Buffer {
 ///
 /// # Panics
 /// Where they are not aligned for it or no whole number of elements.
+#[cfg(feature = "alloc")]
 pub(crate) fn cast<T: Plain>(bytes: &[u8]) -> &[T] {
     // SAFETY: `Plain` types have no forbidden bit patterns.
     match unsafe { bytes.align_to() } {
@@ -75,6 +78,7 @@ pub(crate) fn cast<T: Plain>(bytes: &[u8]) -> &[T] {
 }
 
 /// As [`cast`], to be written.
+#[cfg(feature = "alloc")]
 pub(crate) fn cast_mut<T: Plain>(bytes: &mut [u8]) -> &mut [T] {
     let len = bytes.len();
     // SAFETY: `Plain` types have no forbidden bit patterns, and none that would be forbidden as bytes.
@@ -98,11 +102,13 @@ pub(crate) fn bytes_of_mut<T: Plain>(elements: &mut [T]) -> &mut [u8] {
 }
 
 /// Bytes that `take` needs for `len` elements.
+#[cfg(feature = "alloc")]
 pub(crate) const fn room<T: Plain>(len: usize) -> usize {
     (len * size_of::<T>()).next_multiple_of(ALIGNMENT)
 }
 
 /// Cuts `len` elements off the front of aligned scratch memory; [`room`] tells how many bytes that takes.
+#[cfg(feature = "alloc")]
 pub(crate) fn take<'a, T: Plain>(scratch: &mut &'a mut [u8], len: usize) -> &'a mut [T] {
     let (front, rest) = core::mem::take(scratch).split_at_mut(room::<T>(len));
     *scratch = rest;

@@ -102,6 +102,13 @@ impl<'a> Streamed<'a> {
         Ok(())
     }
 
+    /// The ways that it takes.
+    #[cfg(feature = "alloc")]
+    pub(super) fn ways(&self) -> u32 {
+        let feed = if self.feed.is_some() { ops::FEED } else { 0 };
+        feed | if self.is_patches() { ops::PATCHES } else { ops::WINDOWS }
+    }
+
     /// Whether the way for 3 x 3 over one channel under a pool of 2 x 2 is open.
     fn is_patches(&self) -> bool {
         let plain = |window: &Window, size: u16, stride: u16| {

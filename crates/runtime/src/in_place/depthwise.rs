@@ -66,7 +66,7 @@ fn position<const OPS: u32>(
             }
             let at = row.wrapping_mul(width).wrapping_add(at).wrapping_mul(inputs);
             let seen = input.get(at as usize..).unwrap_or(&[]);
-            let mut add = |sum: &mut u32, weight: i8, byte: u8| {
+            let add = |sum: &mut u32, weight: i8, byte: u8| {
                 let product = i32::from(weight).wrapping_mul(codes.distance(byte));
                 *sum = sum.wrapping_add(product as u32);
             };

@@ -70,7 +70,8 @@ pub(super) fn scratch_words<const OPS: u32>(step: &Step<'_>) -> Result<u32, Flaw
         if !has::<OPS>(ops::ROWS) {
             return Err(Flaw::Unsupported("a layer that this session was not made for"));
         }
-        Rows::EMPTY.read::<OPS>(step)?;
+        let mut rows = Rows::EMPTY;
+        rows.read::<OPS>(step)?;
     } else if is!(code, DEPTHWISE_CONV_2D) {
         let mut rows = Rows::EMPTY;
         rows.read::<OPS>(step)?;

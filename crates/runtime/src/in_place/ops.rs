@@ -38,3 +38,11 @@ pub(super) const PACKED: u32 = set::ALL & !set::DENSE;
 pub(super) const fn has<const OPS: u32>(bits: u32) -> bool {
     OPS & bits != 0
 }
+
+/// The op of a node, and the packing of its weights.
+#[cfg(feature = "alloc")]
+pub(super) fn of(step: &super::step::Step<'_>) -> u32 {
+    let weights = &step.weights;
+    let packing = if weights.out_channels == 0 { 0 } else { 1 << weights.packing.min(6) };
+    bit(step.node.op) | packing | if weights.value_bits == 0 { 0 } else { set::BITS }
+}

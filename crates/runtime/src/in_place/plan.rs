@@ -197,3 +197,32 @@ impl Plan<'_, '_, '_> {
         }
     }
 }
+
+/// The ops, packings and ways that a planned model uses.
+#[cfg(feature = "alloc")]
+pub(super) fn used(model: &Lean<'_>, words: &[u32]) -> Result<u32, Flaw> {
+    let (table, _) = words.as_chunks::<2>();
+    let table = table.get(..model.n_nodes()).ok_or(Flaw::BROKEN)?;
+    let mut walk = Walk::new(model);
+    let (mut used, mut index) = (0, 0);
+    while index < table.len() {
+        walk.go::<{ ops::ALL }>(index)?;
+        used |= ops::of(&walk.step);
+        if walk.step.node.op == op::CONV_2D {
+            let more = |node: usize| table.get(node).is_some_and(|&[at, _]| at == STREAMED);
+            let first = index;
+            let mut streamed = Streamed::EMPTY;
+            streamed.join::<{ ops::ALL }>(&mut walk, &mut index, more)?;
+            used |= streamed.ways();
+            let mut joined = Walk::new(model);
+            for node in 0..=index {
+                joined.go::<{ ops::ALL }>(node)?;
+                used |= if node > first { ops::of(&joined.step) } else { 0 };
+            }
+        } else if walk.step.node.op == op::FULLY_CONNECTED {
+            used |= ops::ROWS;
+        }
+        index = index.wrapping_add(1);
+    }
+    Ok(used)
+}

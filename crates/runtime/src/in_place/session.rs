@@ -148,6 +148,13 @@ pub fn arena_bytes(model: &Model) -> Result<usize, Error> {
 /// # Errors
 /// As of [`InPlace::new`].
 #[cfg(feature = "alloc")]
-pub fn ops(_model: &Model) -> Result<u32, Error> {
-    Ok(ALL)
+pub fn ops(model: &Model) -> Result<u32, Error> {
+    let (mut node, mut used) = (0, 0);
+    let planned = Lean::assume_whole(model.bytes()).map_err(Flaw::from).and_then(|lean| {
+        let mut words = alloc::vec![0; plan::table_words(&lean)?];
+        plan::plan::<ALL>(&lean, &mut words, &mut node)?;
+        used = plan::used(&lean, &words)?;
+        Ok(())
+    });
+    planned.map(|()| used).map_err(|flaw| flaw.at(node, 0))
 }

@@ -226,6 +226,17 @@ impl<'a> Stream<'a> {
         ahead.then_some(Fours { live, members, odd: mark.code & 1 == 1, values })
     }
 
+    /// Writes every element, zeros included, to `out`; those past its end are left out.
+    #[inline(never)]
+    pub fn expand<const SET: u32>(&self, out: &mut [u8]) {
+        out.fill(0);
+        self.advance::<SET>(&mut StreamMark::default(), self.elements, |element, value| {
+            if let Some(byte) = out.get_mut(element as usize) {
+                *byte = value.cast_unsigned();
+            }
+        });
+    }
+
     /// Passes all elements before `end`.
     pub fn skip<const SET: u32>(&self, mark: &mut StreamMark, end: u32) {
         let end = end.min(self.elements);

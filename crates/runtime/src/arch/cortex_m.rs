@@ -57,7 +57,8 @@ impl Patch {
     }
 
     /// The largest of the four sums `bias + sum w * x` of a 2 x 2 window, given 3 x 3 weights.
-    #[inline(always)]
+    // A frame of its own costs less than what a caller would spill around so many registers.
+    #[inline(never)]
     pub(crate) fn largest(&self, row: &[u8], bias: i32) -> i32 {
         let Some(row) = row.first_chunk::<9>() else { return bias };
         let (p, q, r, s): (i32, i32, i32, i32);

@@ -8,7 +8,7 @@ use super::ty::Ty;
 use crate::arch::memory::bytes_of_mut;
 use penjing_format::DataType;
 use penjing_format::lean::op;
-use penjing_format::packing::stream::{Stream, StreamMark};
+use penjing_format::packing::stream::Stream;
 use penjing_quant::{Add, QuantParams, Requantize};
 
 /// Dimensions of a constant: of one element, of the channels, or of a sample.
@@ -103,23 +103,16 @@ pub(super) fn run<const OPS: u32>(
     }
     let second = match stream.whole() {
         Some(whole) => whole,
-        None => expand::<OPS>(&stream, lent.scratch),
+        None => {
+            let bytes = bytes_of_mut(lent.scratch);
+            stream.expand::<OPS>(bytes);
+            bytes
+        }
     };
     let scale = step.weights.scale.first_chunk().map_or(0.0, |&bytes| f32::from_le_bytes(bytes));
     let zero_point = step.weights.zero_point.into();
     let rule = rule(step, QuantParams { scale, zero_point })?;
     pairs(step, &rule, (first, second), constant(step)?, lent.output).ok_or(Flaw::BROKEN)
-}
-
-fn expand<'s, const OPS: u32>(stream: &Stream<'_>, scratch: &'s mut [u32]) -> &'s [u8] {
-    scratch.fill(0);
-    let bytes = bytes_of_mut(scratch);
-    stream.advance::<OPS>(&mut StreamMark::default(), stream.elements(), |element, value| {
-        if let Some(byte) = bytes.get_mut(element as usize) {
-            *byte = value.cast_unsigned();
-        }
-    });
-    bytes
 }
 
 fn pairs(

@@ -65,7 +65,7 @@ impl<'a> Streamed<'a> {
         &mut self,
         walk: &mut Walk<'_, 'a>,
         index: &mut usize,
-        more: impl Fn(usize) -> bool,
+        more: &dyn Fn(usize) -> bool,
     ) -> Result<(), Flaw> {
         self.begin::<OPS>(&walk.step)?;
         let (mut end, mut types) = (*index, walk.types);

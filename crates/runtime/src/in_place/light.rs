@@ -80,6 +80,8 @@ pub(super) fn scratch_words<const OPS: u32>(step: &Step<'_>) -> Result<u32, Flaw
         return Ok(step.input.channels());
     } else if is!(code, ADD | MUL) {
         return binary::scratch_words::<OPS>(step);
+    } else if is!(code, MAX_POOL_2D) && !has::<OPS>(ops::POOL) {
+        return Err(Flaw::Unsupported("a pool that this session was not made for"));
     }
     Ok(0)
 }
@@ -112,7 +114,7 @@ pub(super) fn run<const OPS: u32>(
         dense::run::<OPS>(step, input, output)
     } else if is!(code, DEPTHWISE_CONV_2D) {
         depthwise::run::<OPS>(step, input, output, scratch)
-    } else if is!(code, MAX_POOL_2D) {
+    } else if is!(code, MAX_POOL_2D) && has::<OPS>(ops::POOL) {
         pools::max(step, input, output)
     } else if is!(code, AVERAGE_POOL_2D) {
         pools::average(step, input, output)

@@ -19,9 +19,11 @@ pub(super) const PATCHES: u32 = 1 << 26;
 pub(super) const ROWS: u32 = 1 << 27;
 /// Fully connected layers of values as a convolution yields them.
 pub(super) const FEED: u32 = 1 << 28;
+/// Max-pools of a stored value.
+pub(super) const POOL: u32 = 1 << 29;
 
 /// Everything that this version runs in place.
-pub const ALL: u32 = (1 << 29) - 1;
+pub const ALL: u32 = (1 << 30) - 1;
 
 /// Ops with a window.
 pub(super) const WINDOWED: u32 =

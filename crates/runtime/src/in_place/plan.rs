@@ -148,7 +148,7 @@ impl Plan<'_, '_, '_> {
         }
         let first = *index;
         let mut streamed = Streamed::EMPTY;
-        streamed.join::<OPS>(walk, index, |node| self.sole(node))?;
+        streamed.join::<OPS>(walk, index, &|node| self.sole(node))?;
         for entry in self.table.get_mut(first..*index).unwrap_or_default() {
             *entry = [STREAMED; 2];
         }
@@ -212,15 +212,19 @@ pub(super) fn used(model: &Lean<'_>, words: &[u32]) -> Result<u32, Flaw> {
             let more = |node: usize| table.get(node).is_some_and(|&[at, _]| at == STREAMED);
             let first = index;
             let mut streamed = Streamed::EMPTY;
-            streamed.join::<{ ops::ALL }>(&mut walk, &mut index, more)?;
+            streamed.join::<{ ops::ALL }>(&mut walk, &mut index, &more)?;
             used |= streamed.ways();
             let mut joined = Walk::new(model);
             for node in 0..=index {
                 joined.go::<{ ops::ALL }>(node)?;
                 used |= if node > first { ops::of(&joined.step) } else { 0 };
             }
-        } else if walk.step.node.op == op::FULLY_CONNECTED {
-            used |= ops::ROWS;
+        } else {
+            used |= match walk.step.node.op {
+                op::FULLY_CONNECTED => ops::ROWS,
+                op::MAX_POOL_2D => ops::POOL,
+                _ => 0,
+            };
         }
         index = index.wrapping_add(1);
     }

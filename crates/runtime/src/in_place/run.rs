@@ -52,7 +52,7 @@ impl<'a> Run<'_, 'a> {
     ) -> Result<(), Flaw> {
         let more = |node: usize| self.table.get(node).is_some_and(|&[at, _]| at == STREAMED);
         let mut streamed = Streamed::EMPTY;
-        streamed.join::<OPS>(walk, index, more)?;
+        streamed.join::<OPS>(walk, index, &more)?;
         let scratch = streamed.scratch_words::<OPS>()?;
         let lent = Lent::new(self.table, arena, *index, &streamed.output, scratch);
         let lent = lent.ok_or(Flaw::BROKEN)?;

@@ -146,14 +146,8 @@ impl<'a> Rows<'a> {
         let mut dense = self.weights.whole();
         if expand && has::<OPS>(ops::PACKED) {
             let words = super::take(scratch, self.weights.elements().div_ceil(4))?;
-            words.fill(0);
             let bytes = bytes_of_mut(words);
-            let mut mark = StreamMark::default();
-            self.weights.advance::<OPS>(&mut mark, self.weights.elements(), |element, value| {
-                if let Some(byte) = bytes.get_mut(element as usize) {
-                    *byte = value.cast_unsigned();
-                }
-            });
+            self.weights.expand::<OPS>(bytes);
             dense = Some(bytes);
         }
         Some(Rules { rows: self, dense, pairs })

@@ -27,7 +27,7 @@ impl Penjing {
         let output = cargo.output().context("cannot start cargo")?;
         ensure!(output.status.success(), "`cargo build --release --package penjing` failed");
         let messages = String::from_utf8(output.stdout).context("cargo printed no UTF-8")?;
-        let binary = executable(&messages)
+        let binary = executable(&messages, "penjing")
             .context("cargo did not say where the executable of `penjing` is")?;
         Ok(Self { binary, root: root.to_owned() })
     }
@@ -57,11 +57,11 @@ impl Penjing {
     }
 }
 
-/// The path of `penjing` among cargo's JSON messages.
-fn executable(messages: &str) -> Option<PathBuf> {
+/// The path of a program among cargo's JSON messages.
+pub(crate) fn executable(messages: &str, name: &str) -> Option<PathBuf> {
     let messages = messages.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
     messages
-        .filter(|message| message["target"]["name"] == "penjing")
+        .filter(|message| message["target"]["name"] == name)
         .find_map(|message| message["executable"].as_str().map(PathBuf::from))
 }
 
@@ -116,7 +116,7 @@ mod tests {
             {\"reason\":\"compiler-artifact\",\"target\":{\"name\":\"xtask\"},\"executable\":\"/t/xtask\"}\n\
             {\"reason\":\"compiler-artifact\",\"target\":{\"name\":\"penjing\"},\"executable\":\"/t/penjing\"}\n\
             {\"reason\":\"build-finished\",\"success\":true}\n";
-        assert_eq!(executable(messages), Some("/t/penjing".into()));
-        assert_eq!(executable("{\"reason\":\"build-finished\",\"success\":true}\n"), None);
+        assert_eq!(executable(messages, "penjing"), Some("/t/penjing".into()));
+        assert_eq!(executable(messages, "serde"), None);
     }
 }

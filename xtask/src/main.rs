@@ -7,11 +7,13 @@
 mod bench;
 mod child;
 mod codegen;
+mod devices;
 mod files;
 mod host;
 mod onnx;
 mod progress;
 mod reproduce;
+mod safetensors;
 mod schema;
 mod tidy;
 
@@ -37,6 +39,8 @@ enum Command {
         #[arg(long)]
         check: bool,
     },
+    /// Build the examples for devices, run them under emulators, and hold them against the host and their budgets.
+    Devices(devices::DevicesArgs),
     /// Hold the import of ONNX models against onnxruntime, which it installs under target/.
     Onnx(onnx::OnnxArgs),
     /// Run a command and print the peak resident memory of its processes, in bytes.
@@ -51,6 +55,7 @@ enum Command {
 fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Bench(args) => return exit(bench::run(&args, workspace_root())),
+        Command::Devices(args) => devices::run(&args, workspace_root()),
         Command::Onnx(args) => onnx::run(&args, workspace_root()),
         Command::PeakMemory(args) => bench::peak_memory(&args),
         Command::Codegen { check } => codegen::run(check),

@@ -4,8 +4,10 @@
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use flate2::read::GzDecoder;
+
+use crate::safetensors;
 
 /// Noise images: enough for a pass of 1024 and for a count of accuracy that takes no time.
 const NOISE: u32 = 2048;
@@ -14,10 +16,10 @@ const CLASSES: u64 = 10;
 
 /// A folder of test images.
 #[derive(Clone, Debug)]
-pub(super) struct Images {
+pub(crate) struct Images {
     /// As reports name it.
-    pub(super) name: &'static str,
-    pub(super) folder: PathBuf,
+    pub(crate) name: &'static str,
+    pub(crate) folder: PathBuf,
 }
 
 impl Images {
@@ -37,7 +39,7 @@ impl Images {
     }
 
     /// Pixels of the first `count` images, and the shape `[height, width]`.
-    pub(super) fn pixels(&self, count: usize) -> Result<(Vec<u8>, [usize; 2])> {
+    pub(crate) fn pixels(&self, count: usize) -> Result<(Vec<u8>, [usize; 2])> {
         let path = self.images();
         let bytes = std::fs::read(&path).with_context(|| path.display().to_string())?;
         let mut raw = Vec::new();
@@ -86,7 +88,7 @@ pub(super) fn write_noise(folder: &Path) -> Result<Images> {
 }
 
 /// SplitMix64.
-fn random(state: &mut u64) -> u64 {
+pub(crate) fn random(state: &mut u64) -> u64 {
     *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
     let mut z = *state;
     z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -103,14 +105,7 @@ pub(super) fn tensor_file(images: &Images, count: usize, dtype: &str) -> Result<
         "f32" => pixels.iter().flat_map(|&p| (f32::from(p) / 255.0).to_le_bytes()).collect(),
         other => anyhow::bail!("a model's input: expected u8, i8 or f32, found {other}"),
     };
-    let (name, end) = (dtype.to_uppercase(), data.len());
-    let mut header = format!(
-        r#"{{"input":{{"dtype":"{name}","shape":[{count},{height},{width},1],"data_offsets":[0,{end}]}}}}"#
-    );
-    // data begin at a multiple of 8
-    header.push_str(&" ".repeat(header.len().next_multiple_of(8) - header.len()));
-    ensure!(header.len().is_multiple_of(8), "a header of {} bytes", header.len());
-    Ok([&(header.len() as u64).to_le_bytes()[..], header.as_bytes(), &data].concat())
+    Ok(safetensors::write("input", &dtype.to_uppercase(), &[count, height, width, 1], &data))
 }
 
 #[cfg(test)]

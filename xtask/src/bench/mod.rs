@@ -4,7 +4,7 @@
 
 mod answers;
 mod bars;
-mod images;
+pub(crate) mod images;
 mod interop;
 mod kernels;
 mod litert;

@@ -12,10 +12,10 @@ use super::samples::{self, Prepared};
 use super::{Context, Package, Row, toolchain};
 use crate::child::executable;
 
-const M4F: &str = "thumbv7em-none-eabihf";
-const M3: &str = "thumbv7m-none-eabi";
-const M0: &str = "thumbv6m-none-eabi";
-const RISCV: &str = "riscv32imc-unknown-none-elf";
+pub(super) const M4F: &str = "thumbv7em-none-eabihf";
+pub(super) const M3: &str = "thumbv7m-none-eabi";
+pub(super) const M0: &str = "thumbv6m-none-eabi";
+pub(super) const RISCV: &str = "riscv32imc-unknown-none-elf";
 
 pub(super) const ARM_TARGETS: &[&str] = &[M4F, M3, M0];
 pub(super) const ARM_PACKAGES: &[&[Package]] =
@@ -86,7 +86,7 @@ pub(super) fn run_riscv(context: &Context) -> Result<Vec<Row>> {
 }
 
 fn run_all(context: &Context, boards: &[Board]) -> Result<Vec<Row>> {
-    let article = samples::prepare_article(context)?;
+    let article = samples::article(context);
     let mut rows = Vec::new();
     let wanted = boards.iter().filter(|board| context.wants(board.target));
     for (index, board) in wanted.enumerate() {

@@ -2,9 +2,10 @@
 //! that growth is seen where it happens, and never above the project's bar.
 
 use super::Row;
+use super::boards::{M0, M3, M4F, RISCV};
 use super::table::thousands;
 
-/// Limits of a row.
+/// Limits of a row; of one without such figures, 0.
 struct Budget {
     target: &'static str,
     what: &'static str,
@@ -14,7 +15,30 @@ struct Budget {
     instructions: u64,
 }
 
-const BUDGETS: &[Budget] = &[];
+impl Budget {
+    /// `[code, model, RAM]` and instructions.
+    const fn new(
+        target: &'static str,
+        what: &'static str,
+        [code, model, ram]: [u64; 3],
+        instructions: u64,
+    ) -> Self {
+        Self { target, what, code, model, ram, instructions }
+    }
+}
+
+const BUDGETS: &[Budget] = &[
+    Budget::new(M4F, "article, plain Rust", [20_000, 7_000, 4_000], 340_000),
+    Budget::new(M4F, "article, plain Rust, noise", [0; 3], 520_000),
+    Budget::new(M4F, "article, SMLAD", [20_000, 7_000, 4_000], 250_000),
+    Budget::new(M4F, "article, SMLAD, noise", [0; 3], 380_000),
+    Budget::new(M3, "article, no FPU", [22_500, 7_000, 4_000], 540_000),
+    Budget::new(M3, "article, no FPU, noise", [0; 3], 980_000),
+    Budget::new(M0, "article, no FPU", [24_500, 7_000, 4_000], 980_000),
+    Budget::new(M0, "article, no FPU, noise", [0; 3], 1_780_000),
+    Budget::new(RISCV, "article, no FPU", [27_500, 7_000, 4_000], 610_000),
+    Budget::new(RISCV, "article, no FPU, noise", [0; 3], 1_140_000),
+];
 
 /// A line for each limit that is exceeded, and for each row with figures that has none.
 pub(super) fn judge(rows: &[Row]) -> Vec<String> {
@@ -66,5 +90,14 @@ mod tests {
         );
         assert_eq!(against(&row("x", Some(1), None), &budgets), ["t, x: has no budget"]);
         assert_eq!(against(&row("x", None, None), &budgets), [""; 0]);
+    }
+
+    #[test]
+    fn no_budget_is_above_the_projects_bar() {
+        for budget in BUDGETS.iter().filter(|b| b.target == M4F && b.what.starts_with("article")) {
+            let bar = if budget.what.contains("SMLAD") { 290_000 } else { 520_000 };
+            assert!(budget.code <= 20_000 && budget.model <= 7_000 && budget.ram <= 4_000);
+            assert!(budget.what.ends_with("noise") || budget.instructions <= bar);
+        }
     }
 }

@@ -146,7 +146,9 @@ pub(crate) fn run(args: &DevicesArgs, root: &Path) -> Result<()> {
         println!("SKIPPED {line}");
         skipped = true;
     }
-    print!("{}", table::text(&rows));
+    if !rows.is_empty() {
+        print!("{}", table::text(&rows));
+    }
     if args.record {
         ensure!(!skipped, "--record: something was skipped");
         let text =

@@ -59,18 +59,21 @@ struct Inputs {
     samples: Vec<u8>,
 }
 
-/// target/devices/samples/ and models/article.rs.
-pub(super) fn prepare_article(context: &Context) -> Result<Prepared> {
+/// Where the article's network and its samples are.
+pub(super) fn article(context: &Context) -> Prepared {
+    Prepared {
+        pnj: context.root.join(ARTICLE),
+        source: source(context, "article"),
+        samples: context.out.join("samples"),
+    }
+}
+
+/// Writes them.
+pub(super) fn prepare_article(context: &Context) -> Result<()> {
     let images = Images { name: "MNIST", folder: context.root.join("data") };
     let (samples, [height, width]) = images.pixels(ARTICLE_SAMPLES)?;
     let inputs = Inputs { dtype: "U8", shape: vec![height, width, 1], samples };
-    let prepared = Prepared {
-        pnj: context.root.join(ARTICLE),
-        source: source(context, "article")?,
-        samples: context.out.join("samples"),
-    };
-    prepare(context, &prepared, &inputs)?;
-    Ok(prepared)
+    prepare(context, &article(context), &inputs)
 }
 
 /// target/devices/samples-kws/ and models/kws.rs; none where the shared folder lacks the model.
@@ -95,10 +98,11 @@ pub(super) fn prepare_kws(context: &Context) -> Result<Option<Prepared>> {
     let samples = tensor.data.get(..bytes).with_context(|| golden.display().to_string())?;
     let inputs = Inputs { dtype: "I8", shape, samples: samples.to_vec() };
     let prepared = Prepared {
-        pnj: source(context, "kws")?.with_extension("pnj"),
-        source: source(context, "kws")?,
+        pnj: source(context, "kws").with_extension("pnj"),
+        source: source(context, "kws"),
         samples: context.out.join("samples-kws"),
     };
+    folder(&context.out.join("models"))?;
     let args = ["convert".as_ref(), theirs.as_os_str(), "-o".as_ref(), prepared.pnj.as_os_str()];
     output(context.penjing().args(args))?;
     prepare(context, &prepared, &inputs)?;
@@ -106,29 +110,43 @@ pub(super) fn prepare_kws(context: &Context) -> Result<Option<Prepared>> {
 }
 
 /// Where a model's source is written.
-fn source(context: &Context, name: &str) -> Result<PathBuf> {
-    let folder = context.out.join("models");
-    std::fs::create_dir_all(&folder).with_context(|| folder.display().to_string())?;
-    Ok(folder.join(name).with_extension("rs"))
+fn source(context: &Context, name: &str) -> PathBuf {
+    context.out.join("models").join(name).with_extension("rs")
+}
+
+fn folder(path: &Path) -> Result<()> {
+    std::fs::create_dir_all(path).with_context(|| path.display().to_string())
+}
+
+/// Writes what differs: a file that is written is compiled anew.
+fn update(path: &Path, contents: &[u8]) -> Result<()> {
+    if std::fs::read(path).is_ok_and(|there| there == contents) {
+        return Ok(());
+    }
+    files::write(path, contents)
 }
 
 /// Writes the source, the samples, an input of noise, and the host's scores of all.
 fn prepare(context: &Context, prepared: &Prepared, inputs: &Inputs) -> Result<()> {
-    let Prepared { pnj, source, samples: folder } = prepared;
-    let args = ["convert".as_ref(), pnj.as_os_str(), "--rust".as_ref(), source.as_os_str()];
+    let Prepared { pnj, source, samples } = prepared;
+    folder(&context.out.join("models"))?;
+    folder(samples)?;
+    let new = source.with_extension("new.rs");
+    let args = ["convert".as_ref(), pnj.as_os_str(), "--rust".as_ref(), new.as_os_str()];
     output(context.penjing().args(args))?;
-    std::fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
+    let written = std::fs::read(&new).with_context(|| new.display().to_string())?;
+    update(source, &written)?;
     let mut state = 6;
     let noise: Vec<u8> =
         (0..inputs.shape.iter().product()).map(|_| (random(&mut state) >> 56) as u8).collect();
-    for (name, scores, samples) in
+    for (name, scores, data) in
         [("images", "scores", &inputs.samples), ("noise", "noise_scores", &noise)]
     {
-        let found = run(context, (pnj, folder), inputs, samples)?;
-        files::write(&folder.join(name).with_extension("bin"), samples)?;
-        files::write(&folder.join(scores).with_extension("bin"), found)?;
+        let found = run(context, (pnj, samples), inputs, data)?;
+        update(&samples.join(name).with_extension("bin"), data)?;
+        update(&samples.join(scores).with_extension("bin"), &found)?;
     }
-    files::write(&folder.join("samples.rs"), rust(inputs.dtype))
+    update(&samples.join("samples.rs"), rust(inputs.dtype).as_bytes())
 }
 
 /// What the host makes of samples: int8 scores, one row after the other.

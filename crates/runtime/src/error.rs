@@ -28,7 +28,7 @@ pub enum Error {
         source: Box<penjing_format::Error>,
     },
     /// The file is not signed as it must be.
-    #[cfg(feature = "signed")]
+    #[cfg(all(feature = "signed", feature = "alloc"))]
     Signature {
         /// The file, where the bytes come from one.
         path: Option<String>,
@@ -115,9 +115,9 @@ impl fmt::Display for Error {
             Error::Format { path: Some(path), source } => write!(f, "{path}: {source}"),
             #[cfg(feature = "alloc")]
             Error::Format { path: None, source } => write!(f, "model: {source}"),
-            #[cfg(feature = "signed")]
+            #[cfg(all(feature = "signed", feature = "alloc"))]
             Error::Signature { path: Some(path), source } => write!(f, "{path}: {source}"),
-            #[cfg(feature = "signed")]
+            #[cfg(all(feature = "signed", feature = "alloc"))]
             Error::Signature { path: None, source } => write!(f, "model: {source}"),
             Error::Header { source } => write!(f, "model: {}", source.text()),
             Error::Refused { node, what } => write!(f, "node {node}: {what} does not fit"),
@@ -153,7 +153,7 @@ impl core::error::Error for Error {
             Error::Io { source, .. } | Error::Thread { source } => Some(source),
             #[cfg(feature = "alloc")]
             Error::Format { source, .. } => Some(source.as_ref()),
-            #[cfg(feature = "signed")]
+            #[cfg(all(feature = "signed", feature = "alloc"))]
             Error::Signature { source, .. } => Some(source),
             Error::Weights { source, .. } => Some(source),
             _ => None,

@@ -2,7 +2,7 @@
 //! same sums.
 #![allow(unsafe_code)]
 
-use super::small::QUAD;
+use super::small::{QUAD, Sum, is_all, rows};
 use core::arch::asm;
 use penjing_format::packing::stream::Fours;
 
@@ -12,27 +12,27 @@ use penjing_format::packing::stream::Fours;
 pub(crate) struct Patch([u32; 12]);
 
 impl Patch {
-    /// From the first of `bytes`, rows being `stride` apart: `(byte ^ flip) - zero`. The inner `None`: all are 0; the outer: there
-    /// are too few.
+    /// Of zeros.
+    pub(crate) const EMPTY: Self = Self([0; 12]);
+
+    /// Reads `(byte ^ flip) - zero` from the first of `bytes` on, rows being `stride` apart. False, and nothing read, where all
+    /// are 0; `None` where there are too few.
     #[inline(always)]
-    pub(crate) fn load(bytes: &[u8], stride: usize, flip: u8, zero: i32) -> Option<Option<Self>> {
-        let background = u32::from_ne_bytes([zero as u8 ^ flip; 4]);
-        let (mut words, mut rest, mut differ) = ([0_u32; 4], bytes, 0);
-        for (index, word) in words.iter_mut().enumerate() {
-            if index > 0 {
-                rest = rest.get(stride..)?;
-            }
-            *word = u32::from_ne_bytes(*rest.first_chunk()?);
-            differ |= *word ^ background;
+    pub(crate) fn load(
+        &mut self,
+        bytes: &[u8],
+        stride: usize,
+        flip: u8,
+        zero: i32,
+    ) -> Option<bool> {
+        let [w0, w1, w2, w3] = rows(bytes, stride)?;
+        if is_all(zero as u8 ^ flip, [w0, w1, w2, w3]) {
+            return Some(false);
         }
-        if differ == 0 {
-            return Some(None);
-        }
-        let mut patch = Self([0; 12]);
         let flip = u32::from_ne_bytes([flip; 4]);
         let zeros = (zero as u32 & 0xffff).wrapping_mul(0x0001_0001);
-        let (pairs, _) = patch.0.as_chunks_mut::<2>();
-        for (&word, [even, odd]) in words.iter().zip(pairs) {
+        let split = |word: u32| -> (u32, u32) {
+            let (even, odd);
             // SAFETY: instructions on registers alone.
             unsafe {
                 asm!(
@@ -42,25 +42,24 @@ impl Patch {
                     "ssub16 {odd}, {odd}, {zeros}",
                     word = in(reg) word ^ flip,
                     zeros = in(reg) zeros,
-                    even = out(reg) *even,
-                    odd = out(reg) *odd,
+                    even = out(reg) even,
+                    odd = out(reg) odd,
                     options(pure, nomem, nostack),
                 );
             }
-        }
+            (even, odd)
+        };
+        let ((e0, o0), (e1, o1), (e2, o2), (e3, o3)) = (split(w0), split(w1), split(w2), split(w3));
         let low = |x: u32, y: u32| (x & 0xffff) | (y << 16);
         let high = |x: u32, y: u32| (x >> 16) | (y & 0xffff_0000);
-        let [e0, o0, e1, o1, e2, o2, .., a, b, c, d] = &mut patch.0;
-        (*a, *b) = (low(*o0, *o1), high(*e0, *e1));
-        (*c, *d) = (low(*o1, *o2), high(*e1, *e2));
-        Some(Some(patch))
+        let (a, b, c, d) = (low(o0, o1), high(e0, e1), low(o1, o2), high(e1, e2));
+        self.0 = [e0, o0, e1, o1, e2, o2, e3, o3, a, b, c, d];
+        Some(true)
     }
 
-    /// The largest of the four sums `bias + sum w * x` of a 2 x 2 window, given 3 x 3 weights.
     // A frame of its own costs less than what a caller would spill around so many registers.
     #[inline(never)]
-    pub(crate) fn largest(&self, row: &[u8], bias: i32) -> i32 {
-        let Some(row) = row.first_chunk::<9>() else { return bias };
+    pub(crate) fn largest(&self, row: &[u8; 9], bias: i32) -> i32 {
         let (p, q, r, s): (i32, i32, i32, i32);
         // SAFETY: reads the nine bytes of `row`, whole words of them at any address, which Cortex-M cores with DSP allow, and the
         // twelve words of the patch, aligned for LDRD; writes nothing.
@@ -177,34 +176,52 @@ pub(crate) fn columns(row: &[u8], patch: &[i16], bias: i32) -> [i32; 4] {
 #[cfg(penjing_fpu)]
 #[inline(always)]
 pub(crate) fn requantize(sum: i32, multiplier: f32, [min, max]: [i32; 2]) -> i32 {
-    let mut x = (sum as f32 * multiplier).to_bits() as i32;
-    // SAFETY: instructions on registers alone, of which the one that is not named is said to change.
+    let mut x = sum;
+    // SAFETY: instructions on registers alone, of which those that are not named are said to change.
     unsafe {
         asm!(
             "vmov s0, {x}",
+            "vmov s1, {multiplier}",
+            "vcvt.f32.s32 s0, s0",
+            "vmul.f32 s0, s0, s1",
             "vcvtr.s32.f32 s0, s0",
             "vmov {x}, s0",
             x = inout(reg) x,
+            multiplier = in(reg) multiplier.to_bits(),
             out("s0") _,
+            out("s1") _,
             options(pure, nomem, nostack),
         );
     }
     x.max(min).min(max)
 }
 
-/// The sum of the products of groups' members with the elements of `x` at their places, and how many members there are; `None`
-/// where `x` is too short.
+/// The product of the next value and the half at `place` and so many bytes more.
+macro_rules! member {
+    ($more:literal) => {
+        concat!(
+            "ldrsb {w}, [{next}], #1\n",
+            "ldrsh {y}, [{place}, #",
+            $more,
+            "]\n",
+            "smlabb {sum}, {w}, {y}, {sum}"
+        )
+    };
+}
+
+/// The sum of the products of groups' members with the elements of `x` at their places; `None` where `x` is too short.
 #[inline(always)]
-pub(crate) fn fours(groups: &Fours<'_>, x: &[i16]) -> Option<(i32, u32)> {
+pub(crate) fn fours(groups: &Fours<'_>, x: &[i16]) -> Option<Sum> {
     let Fours { live, members, odd, values } = *groups;
     let reach = 32_u32.wrapping_sub(live.leading_zeros()).wrapping_mul(4) as usize;
     if x.len() < reach || members.len() < 20 || values.len() < 96 || live >= 1 << 24 {
         return None;
     }
     let (mut sum, mut next) = (0_i32, values.as_ptr());
+    let (mut left, mut more) = (if odd { 7_u32 } else { 8 }, members.as_ptr().wrapping_add(4));
     // SAFETY: reads a word of `members` for each eight groups, which are 24 at most, and one more: 16 bytes, at any address, as
     // Cortex-M cores with DSP allow; four halves of `x` for a group, below `reach`; a value for each bit of a group, 96 at most.
-    // Writes nothing.
+    // Writes nothing. The jump is to one of sixteen places, by four bits.
     unsafe {
         asm!(
             "cmp {live}, #0",
@@ -214,43 +231,45 @@ pub(crate) fn fours(groups: &Fours<'_>, x: &[i16]) -> Option<(i32, u32)> {
             "sub {y}, {live}, #1",
             "clz {place}, {place}",
             "and {live}, {live}, {y}",
+            "and {w}, {members}, #15",
             "add {place}, {x}, {place}, lsl #3",
-            "lsrs {members}, {members}, #1",
-            "bcc 3f",
-            "ldrsb {w}, [{next}], #1",
-            "ldrsh {y}, [{place}]",
-            "smlabb {sum}, {w}, {y}, {sum}",
-            "3:",
-            "lsrs {members}, {members}, #1",
-            "bcc 4f",
-            "ldrsb {w}, [{next}], #1",
-            "ldrsh {y}, [{place}, #2]",
-            "smlabb {sum}, {w}, {y}, {sum}",
+            "lsr {members}, {members}, #4",
+            "tbb [pc, {w}]",
             "4:",
-            "lsrs {members}, {members}, #1",
-            "bcc 5f",
-            "ldrsb {w}, [{next}], #1",
-            "ldrsh {y}, [{place}, #4]",
-            "smlabb {sum}, {w}, {y}, {sum}",
-            "5:",
-            "lsrs {members}, {members}, #1",
-            "bcc 6f",
-            "ldrsb {w}, [{next}], #1",
-            "ldrsh {y}, [{place}, #6]",
-            "smlabb {sum}, {w}, {y}, {sum}",
-            "6:",
+            ".byte (3f - 4b) / 2, (21f - 4b) / 2, (22f - 4b) / 2, (23f - 4b) / 2, (24f - 4b) / 2, (25f - 4b) / 2, (26f - 4b) / 2, (27f - 4b) / 2",
+            ".byte (28f - 4b) / 2, (29f - 4b) / 2, (30f - 4b) / 2, (31f - 4b) / 2, (32f - 4b) / 2, (33f - 4b) / 2, (34f - 4b) / 2, (35f - 4b) / 2",
+            "21:", member!(0), "b 3f",
+            "22:", member!(2), "b 3f",
+            "23:", member!(0), member!(2), "b 3f",
+            "24:", member!(4), "b 3f",
+            "25:", member!(0), member!(4), "b 3f",
+            "26:", member!(2), member!(4), "b 3f",
+            "27:", member!(0), member!(2), member!(4), "b 3f",
+            "28:", member!(6), "b 3f",
+            "29:", member!(0), member!(6), "b 3f",
+            "30:", member!(2), member!(6), "b 3f",
+            "31:", member!(0), member!(2), member!(6), "b 3f",
+            "32:", member!(4), member!(6), "b 3f",
+            "33:", member!(0), member!(4), member!(6), "b 3f",
+            "34:", member!(2), member!(4), member!(6), "b 3f",
+            "35:", member!(0), member!(2), member!(4), member!(6),
+            "3:",
             "subs {left}, {left}, #1",
-            "itt eq",
-            "ldreq {members}, [{more}], #4",
-            "moveq {left}, #8",
+            "beq 6f",
+            "5:",
             "cmp {live}, #0",
             "bne 2b",
+            "b 7f",
+            "6:",
+            "ldr {members}, [{more}], #4",
+            "movs {left}, #8",
+            "b 5b",
             "7:",
             live = inout(reg) live => _,
             x = in(reg) x.as_ptr(),
             members = inout(reg) first_word(members) >> if odd { 4 } else { 0 } => _,
-            more = inout(reg) members.as_ptr().wrapping_add(4) => _,
-            left = inout(reg) if odd { 7 } else { 8 } => _,
+            more = inout(reg) more,
+            left = inout(reg) left,
             next = inout(reg) next,
             sum = inout(reg) sum,
             place = out(reg) _,
@@ -259,7 +278,10 @@ pub(crate) fn fours(groups: &Fours<'_>, x: &[i16]) -> Option<(i32, u32)> {
             options(pure, readonly, nostack),
         );
     }
-    Some((sum, (next as usize).wrapping_sub(values.as_ptr() as usize) as u32))
+    let passed = |from: &[u8], to: *const u8| (to as u32).wrapping_sub(from.as_ptr() as u32);
+    // Two groups a byte of the words that were read, but for those left of the last one.
+    let groups = passed(members, more).wrapping_mul(2).wrapping_sub(left).wrapping_sub(odd.into());
+    Some(Sum { sum, values: passed(values, next), groups })
 }
 
 fn first_word(bytes: &[u8]) -> u32 {

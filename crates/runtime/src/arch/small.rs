@@ -10,6 +10,16 @@ use penjing_format::packing::stream::Fours;
 #[cfg(not(all(penjing_dsp, penjing_fpu)))]
 use penjing_quant::Requantize;
 
+/// What a walk over groups of four yields.
+pub(crate) struct Sum {
+    /// Of products.
+    pub(crate) sum: i32,
+    /// Values that it passed.
+    pub(crate) values: u32,
+    /// Groups with members that it passed.
+    pub(crate) groups: u32,
+}
+
 /// Elements of a patch that belong to four taps: four columns each.
 pub(crate) const QUAD: usize = 16;
 
@@ -41,41 +51,58 @@ pub(crate) fn columns(row: &[u8], patch: &[i16], bias: i32) -> [i32; 4] {
     sums
 }
 
+/// Four bytes of each of four rows, `stride` apart, as they lie in words.
+#[inline(always)]
+pub(crate) fn rows(bytes: &[u8], stride: usize) -> Option<[u32; 4]> {
+    let second = bytes.get(stride..)?;
+    let third = second.get(stride..)?;
+    let fourth = third.get(stride..)?;
+    let word = |bytes: &[u8]| bytes.first_chunk().map(|&four| u32::from_ne_bytes(four));
+    Some([word(bytes)?, word(second)?, word(third)?, word(fourth)?])
+}
+
+/// Whether all bytes of four words are this one. Not `==` of arrays, which is a call.
+#[inline(always)]
+pub(crate) fn is_all(byte: u8, [a, b, c, d]: [u32; 4]) -> bool {
+    let same = u32::from_ne_bytes([byte; 4]);
+    ((a ^ same) | (b ^ same) | (c ^ same) | (d ^ same)) == 0
+}
+
 /// Four rows of four elements: what a pooled position of a convolution of 3 x 3 sees.
 #[cfg(not(penjing_dsp))]
 pub(crate) struct Patch([[i32; 4]; 4]);
 
 #[cfg(not(penjing_dsp))]
 impl Patch {
-    /// From the first of `bytes`, rows being `stride` apart: `(byte ^ flip) - zero`. The inner `None`: all are 0; the outer: there
-    /// are too few.
+    /// Of zeros.
+    pub(crate) const EMPTY: Self = Self([[0; 4]; 4]);
+
+    /// Reads `(byte ^ flip) - zero` from the first of `bytes` on, rows being `stride` apart. False, and nothing read, where all
+    /// are 0; `None` where there are too few.
     #[inline(always)]
-    pub(crate) fn load(bytes: &[u8], stride: usize, flip: u8, zero: i32) -> Option<Option<Self>> {
-        let background = u32::from_ne_bytes([zero as u8 ^ flip; 4]);
-        let (mut rows, mut rest, mut differ) = ([[0; 4]; 4], bytes, 0);
-        for (index, row) in rows.iter_mut().enumerate() {
-            if index > 0 {
-                rest = rest.get(stride..)?;
-            }
-            *row = *rest.first_chunk::<4>()?;
-            differ |= u32::from_ne_bytes(*row) ^ background;
+    pub(crate) fn load(
+        &mut self,
+        bytes: &[u8],
+        stride: usize,
+        flip: u8,
+        zero: i32,
+    ) -> Option<bool> {
+        let rows = rows(bytes, stride)?;
+        if is_all(zero as u8 ^ flip, rows) {
+            return Some(false);
         }
-        if differ == 0 {
-            return Some(None);
-        }
-        let mut patch = Self([[0; 4]; 4]);
-        for (elements, bytes) in patch.0.iter_mut().zip(rows) {
-            for (element, byte) in elements.iter_mut().zip(bytes) {
+        for (elements, word) in self.0.iter_mut().zip(rows) {
+            for (element, byte) in elements.iter_mut().zip(word.to_ne_bytes()) {
                 *element = i32::from(byte ^ flip).wrapping_sub(zero);
             }
         }
-        Some(Some(patch))
+        Some(true)
     }
 
     /// The largest of the four sums `bias + sum w * x` of a 2 x 2 window, given 3 x 3 weights.
     #[inline(always)]
-    pub(crate) fn largest(&self, row: &[u8], bias: i32) -> i32 {
-        let Some(&[a, b, c, d, e, f, g, h, i]) = row.first_chunk::<9>() else { return bias };
+    pub(crate) fn largest(&self, row: &[u8; 9], bias: i32) -> i32 {
+        let &[a, b, c, d, e, f, g, h, i] = row;
         let [first, second, third, fourth] = &self.0;
         let (mut p, mut q, mut r, mut s) = (bias, bias, bias, bias);
         // Written out: compilers that optimize for size leave loops over so little as they are.
@@ -110,11 +137,10 @@ pub(crate) fn requantize(sum: i32, multiplier: f32, [min, max]: [i32; 2]) -> i32
     Requantize { multiplier, zero_point: 0, min, max }.apply(sum)
 }
 
-/// The sum of the products of groups' members with the elements of `x` at their places, and how many members there are; `None`
-/// where `x` is too short.
+/// The sum of the products of groups' members with the elements of `x` at their places; `None` where `x` is too short.
 #[cfg(not(penjing_dsp))]
 #[inline(always)]
-pub(crate) fn fours(groups: &Fours<'_>, x: &[i16]) -> Option<(i32, u32)> {
+pub(crate) fn fours(groups: &Fours<'_>, x: &[i16]) -> Option<Sum> {
     let mut values = groups.values.iter();
     let before = values.len();
     let (words, _) = groups.members.as_chunks::<4>();
@@ -146,5 +172,6 @@ pub(crate) fn fours(groups: &Fours<'_>, x: &[i16]) -> Option<(i32, u32)> {
         (members, left) = (members.wrapping_shr(4), left.wrapping_sub(1));
         live &= live.wrapping_sub(1);
     }
-    Some((sum, before.wrapping_sub(values.len()) as u32))
+    let values = before.wrapping_sub(values.len()) as u32;
+    Some(Sum { sum, values, groups: groups.live.count_ones() })
 }

@@ -3,7 +3,7 @@
 
 use super::ops::has;
 use super::sums::Rows;
-use crate::arch::small;
+use crate::arch::small::{self, Sum};
 use penjing_format::packing::stream::{Stream, StreamMark, set};
 
 /// Sums and walks.
@@ -65,11 +65,11 @@ fn dot<const OPS: u32>(
 ) -> i32 {
     if has::<OPS>(set::GROUPS)
         && let Some(fours) = weights.fours(mark, end)
-        && let Some((sum, passed)) = small::fours(&fours, distances)
+        && let Some(Sum { sum, values, groups }) = small::fours(&fours, distances)
     {
         mark.at = end;
-        mark.stored = mark.stored.wrapping_add(passed);
-        mark.code = mark.code.wrapping_add(fours.live.count_ones());
+        mark.stored = mark.stored.wrapping_add(values);
+        mark.code = mark.code.wrapping_add(groups);
         return sum;
     }
     let (first, mut sum) = (mark.at, 0_i32);

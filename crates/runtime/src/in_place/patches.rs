@@ -39,28 +39,19 @@ impl<'s> Patches<'s> {
                 *slot = rule.distance(rule.bias) as i16;
             }
         });
-        let [h, w] = self.plane;
+        let ([h, w], mut patch) = (self.plane, small::Patch::EMPTY);
         for y in 0..h {
             for x in 0..w {
                 let first =
                     y.wrapping_mul(2).wrapping_mul(self.stride).wrapping_add(x.wrapping_mul(2));
-                let patch = small::Patch::load(
-                    input.get(first..)?,
-                    self.stride,
-                    self.codes.flip,
-                    self.codes.zero,
-                )?;
-                let places = sink.next(channels);
-                match patch {
-                    None => places.iter_mut().zip(&*background).for_each(|(place, &x)| *place = x),
-                    Some(patch) => {
-                        let mut places = places.iter_mut();
-                        self.rules.dense(|_, row, rule| {
-                            if let Some(place) = places.next() {
-                                *place = rule.distance(patch.largest(row, rule.bias)) as i16;
-                            }
-                        });
+                let (bytes, Codes { flip, zero }) = (input.get(first..)?, self.codes);
+                let places = sink.next(channels).iter_mut();
+                if patch.load(bytes, self.stride, flip, zero)? {
+                    for (place, (row, rule)) in places.zip(self.rules.nines()) {
+                        *place = rule.distance(patch.largest(row, rule.bias)) as i16;
                     }
+                } else {
+                    places.zip(&*background).for_each(|(place, &x)| *place = x);
                 }
                 sink.advance::<OPS>(channels)?;
             }

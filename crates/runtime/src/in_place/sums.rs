@@ -181,6 +181,13 @@ impl Rules<'_> {
         }
     }
 
+    /// As [`dense`](Self::dense), of rows of nine weights.
+    #[inline(always)]
+    pub(super) fn nines(&self) -> impl Iterator<Item = (&[u8; 9], Rule)> {
+        let (rows, _) = self.dense.unwrap_or(&[]).as_chunks::<9>();
+        rows.iter().zip(self.pairs).map(|(row, &pair)| (row, self.of(pair)))
+    }
+
     /// Each channel's weights in whole bytes, with its rule; none where they are packed.
     #[inline(always)]
     pub(super) fn dense(&self, mut visit: impl FnMut(usize, &[u8], Rule)) {

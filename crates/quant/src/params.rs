@@ -85,7 +85,8 @@ impl QuantParams {
             // In f64 the halves are added exactly, and a cast truncates.
             let steps = f64::from(clamp(bound / self.scale, -512.0, 512.0));
             let steps = if steps < 0.0 { steps - 0.5 } else { steps + 0.5 } as i32;
-            (steps + self.zero_point).clamp(min, max)
+            // Not `clamp`, which panics where there is no such range.
+            (steps + self.zero_point).max(min).min(max)
         })
     }
 

@@ -56,7 +56,7 @@ pub fn relu_table(input: QuantParams, output: QuantParams, [lo, hi]: [f32; 2]) -
     let fixed = FixedPoint::new(f64::from(input.scale) / f64::from(output.scale));
     table(Codes::I8, Codes::I8, |code| {
         let steps = i64::from(code - input.zero_point);
-        (fixed.scale(steps) + i64::from(output.zero_point)).clamp(low, high)
+        (fixed.scale(steps) + i64::from(output.zero_point)).max(low).min(high)
     })
 }
 

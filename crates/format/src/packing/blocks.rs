@@ -82,7 +82,8 @@ impl Positions for View<'_> {
         let end = end.min(self.elements);
         let block = self.block(mark.at);
         if !bits::is_set(self.index, block) {
-            let blocks = end.div_ceil(self.size);
+            // A size is never 0, which compilers cannot see everywhere.
+            let blocks = end.div_ceil(self.size.max(1));
             let found = bits::next_set(self.index, block, blocks);
             let next = found.map_or(end, |block| block.saturating_mul(self.size));
             mark.at = next.min(end).max(mark.at);

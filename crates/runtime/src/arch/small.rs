@@ -34,21 +34,29 @@ pub(crate) const fn place(tap: usize) -> usize {
 #[cfg(not(penjing_dsp))]
 #[inline(never)]
 pub(crate) fn columns(row: &[u8], patch: &[i16], bias: i32) -> [i32; 4] {
-    let mut sums = [bias; 4];
     let (patches, _) = patch.as_chunks::<QUAD>();
-    for (taps, patch) in row.chunks(4).zip(patches) {
-        let [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p] = *patch;
-        let columns = [[a, c, e, g], [i, k, m, o], [b, d, f, h], [j, l, n, p]];
-        for (&weight, column) in taps.iter().zip(columns) {
-            if weight != 0 {
-                let weight = i32::from(weight.cast_signed());
-                for (sum, x) in sums.iter_mut().zip(column) {
-                    *sum = sum.wrapping_add(weight.wrapping_mul(i32::from(x)));
-                }
+    let (quads, rest) = row.as_chunks::<4>();
+    let (mut t, mut u, mut v, mut w) = (bias, bias, bias, bias);
+    // Written out: compilers that optimize for size leave loops over so little as they are.
+    macro_rules! add {
+        ($weight:ident, $($sum:ident += $x:ident),*) => {
+            if $weight != 0 {
+                let weight = i32::from($weight.cast_signed());
+                $($sum = $sum.wrapping_add(weight.wrapping_mul(i32::from($x)));)*
             }
-        }
+        };
     }
-    sums
+    let mut last = [0; 4];
+    last.iter_mut().zip(rest).for_each(|(last, &weight)| *last = weight);
+    let tail = core::iter::once(&last).filter(|_| !rest.is_empty());
+    for (&[first, second, third, fourth], patch) in quads.iter().chain(tail).zip(patches) {
+        let &[a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p] = patch;
+        add!(first, t += a, u += c, v += e, w += g);
+        add!(second, t += i, u += k, v += m, w += o);
+        add!(third, t += b, u += d, v += f, w += h);
+        add!(fourth, t += j, u += l, v += n, w += p);
+    }
+    [t, u, v, w]
 }
 
 /// Four bytes of each of four rows, `stride` apart, as they lie in words.

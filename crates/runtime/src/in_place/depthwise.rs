@@ -20,7 +20,7 @@ pub(super) fn run<const OPS: u32>(
     let rules = rows.prepare::<OPS>(false, &mut scratch)?;
     let zero = i32::from(step.output.zero_point);
     let [h, w, _] = step.output.dims;
-    let mut places = output.chunks_exact_mut(channels as usize);
+    let mut places = output.chunks_exact_mut((channels as usize).max(1));
     for y in 0..h {
         for x in 0..w {
             position::<OPS>(step, &rows, input, [y, x], sums);

@@ -49,7 +49,7 @@ pub(super) fn pad(step: &Step<'_>, input: &[u8], output: &mut [u8]) -> Option<()
     let zero = if step.input.dtype == DataType::F32 { 0 } else { step.input.zero_point as u8 };
     output.fill(zero);
     let size = width(&step.input);
-    let mut rows = input.chunks_exact(c.wrapping_mul(size) as usize);
+    let mut rows = input.chunks_exact((c.wrapping_mul(size) as usize).max(1));
     for y in 0..h {
         for x in 0..w {
             let row =
@@ -119,8 +119,9 @@ pub(super) fn concat(
         let ty = walk.ty(id, index, &walk.types[1])?;
         let len = below(&ty);
         let from = run.value(lent, id, &ty).ok_or(Flaw::BROKEN)?;
-        let places = lent.output.chunks_exact_mut(whole.max(1));
-        for (from, to) in from.chunks_exact(len.max(1)).zip(places) {
+        let mut rows = from.chunks_exact(len.max(1));
+        for to in lent.output.chunks_exact_mut(whole.max(1)) {
+            let from = rows.next().ok_or(Flaw::BROKEN)?;
             let end = first.wrapping_add(len);
             let to = to.get_mut(first..end).ok_or(Flaw::BROKEN)?;
             copy(from, to).ok_or(Flaw::BROKEN)?;

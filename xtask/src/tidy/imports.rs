@@ -75,6 +75,20 @@ const RULES: &[Rule] = &[
         says: "runtime with signed adds ed25519-compact alone",
     },
     Rule {
+        package: "penjing-capi",
+        args: &["--target", "all"],
+        ours: &["quant", "format", "runtime"],
+        outsiders: Outsiders::Only(&["memmap2", "libc"]),
+        says: "capi is the runtime and its format for C, and nothing else",
+    },
+    Rule {
+        package: "penjing-capi",
+        args: &["--target", "all", "--no-default-features"],
+        ours: &["quant", "format", "runtime"],
+        outsiders: Outsiders::Only(&[]),
+        says: "capi without std is runtime, format and quant alone",
+    },
+    Rule {
         package: "penjing-dataset",
         args: &[],
         ours: &[],

@@ -33,6 +33,16 @@ pub enum ConvertError {
     Runtime(#[from] penjing_runtime::Error),
     #[error("running the model: {0}")]
     Run(#[from] penjing_runtime::RunError),
+    #[error("the model cannot run in place: {source}")]
+    InPlace { source: penjing_runtime::Error },
+    #[error(
+        "the model cannot run in place: {source}; expected another packing, such as `penjing convert --packing auto` chooses"
+    )]
+    Coded { source: penjing_format::Error },
+    #[error(
+        "name: expected lower-case letters and digits, a letter first, words joined by one `_`, such as kws or key_words; found {found:?}"
+    )]
+    Name { found: String },
     #[error("images: expected {expected:?} (height, width, channels), found {found:?}")]
     ImageShape { expected: Vec<usize>, found: Vec<usize> },
     #[error("the model has {found} inputs and outputs, an image classifier has one of each")]

@@ -4,7 +4,7 @@
 //! turn that into what the file holds (integers only, where integers were asked for), `emit` writes it. [`eval`]
 //! interprets the graph as it was *before* the passes, in f32 with fake quantization, and [`check`] holds the file, run by
 //! `penjing-runtime`, against it on real images. [`side`] runs any two files or checkpoints, [`compare`] tells how far apart
-//! they lie. [`ptq`] gives an f32 graph grids by calibration.
+//! they lie. [`ptq`] gives an f32 graph grids by calibration. [`embed`] makes source files of a model.
 //!
 //! What is not here: packings and layouts (`penjing-format`), arithmetic rules (`penjing-quant`), kernels
 //! (`penjing-runtime`), training.
@@ -13,6 +13,7 @@
 pub mod check;
 pub mod compare;
 pub mod elements;
+pub mod embed;
 mod emit;
 mod error;
 pub mod eval;

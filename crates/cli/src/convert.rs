@@ -1,33 +1,40 @@
-//! `penjing convert`: a checkpoint to a model file, checked on real images before it is written; or another tool's model.
+//! `penjing convert`: a checkpoint to a model file, checked on real images before it is written; or another tool's model. And a
+//! model to source files for programs.
 
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
-use clap::ValueEnum;
-use penjing_checkpoint::{Checkpoint, write_atomically};
+use clap::{ArgGroup, ValueEnum};
+use penjing_checkpoint::Checkpoint;
 use penjing_convert::check::{self, Agreement};
 use penjing_convert::{
-    InputDtype, Lowered, Options, PackingChoice, TargetDtype, lower_checkpoint, lower_import,
+    InputDtype, Lowered, Options, PackingChoice, TargetDtype, embed, lower_checkpoint, lower_import,
 };
 use penjing_dataset::{Which, open_split};
 use penjing_runtime::Model;
 
-use crate::foreign;
+use crate::embed::{EmbedArgs, Source};
 use crate::inspect::arena_bytes;
 use crate::model_file::{self, Kind};
+use crate::{foreign, write};
 
-/// Make a model file of a checkpoint, checked on real images, or of a TFLite or ONNX model
+/// Make a model file of a checkpoint, checked on real images, or of a TFLite or ONNX model; or source files of a model
 #[derive(clap::Args)]
 #[command(
-    after_help = "Examples:\n  penjing convert pruned_qat.safetensors -o pruned_qat.pnj --data data\n  penjing convert kws.tflite -o kws.pnj"
+    after_help = "Examples:\n  penjing convert pruned_qat.safetensors -o pruned_qat.pnj --data data\n  penjing convert kws.tflite -o kws.pnj\n  penjing convert kws.pnj --rust kws.rs --c kws.h --name kws",
+    group(ArgGroup::new("made").args(["output", "rust", "c"]).required(true).multiple(true)),
+    group(ArgGroup::new("program").args(["rust", "c"]).multiple(true))
 )]
 pub(crate) struct ConvertArgs {
-    /// Checkpoint that `penjing train` wrote, TFLite model (.tflite) or ONNX model (.onnx)
-    #[arg(value_name = "CKPT|TFLITE|ONNX")]
+    /// Checkpoint that `penjing train` wrote, TFLite model (.tflite) or ONNX model (.onnx); for --rust and --c also a model
+    /// file (.pnj), which stays as it is
+    #[arg(value_name = "CKPT|TFLITE|ONNX|MODEL")]
     source: PathBuf,
     /// Model file to write
     #[arg(short, long, value_name = "MODEL.pnj")]
-    output: PathBuf,
+    output: Option<PathBuf>,
+    #[command(flatten)]
+    embed: EmbedArgs,
     /// What the layers compute in; auto: int8 after `train qat`, f32 otherwise; what an imported model computed in
     #[arg(long, value_enum, default_value = "auto")]
     dtype: Dtype,
@@ -59,7 +66,7 @@ pub(crate) struct ConvertArgs {
     no_check: bool,
 }
 
-#[derive(Clone, Copy, ValueEnum)]
+#[derive(Clone, Copy, PartialEq, ValueEnum)]
 enum Dtype {
     Auto,
     Int8,
@@ -73,7 +80,7 @@ pub(crate) enum Input {
     F32,
 }
 
-#[derive(Clone, Copy, ValueEnum)]
+#[derive(Clone, Copy, PartialEq, ValueEnum)]
 pub(crate) enum Packing {
     Auto,
     Smallest,
@@ -131,12 +138,10 @@ pub(crate) fn run(args: &ConvertArgs) -> Result<()> {
             let graph = foreign::read(&args.source, kind)?;
             (lower_import(graph, &options(args)?).with_context(name)?, None)
         }
-        Kind::Model => bail!(
-            "{}: expected a checkpoint, a TFLite model or an ONNX model, found a model of Penjing's",
-            args.source.display()
-        ),
+        Kind::Model => return program_of_model(args),
     };
-    write_model(&args.output, &lowered)?;
+    let sources = args.embed.sources(&args.source, &lowered.bytes)?;
+    write_model(args.output.as_deref(), &lowered, &sources)?;
     if let Some(agreement) = agreement {
         println!("{agreement}");
         if agreement.integers && agreement.max_difference > 1.0 {
@@ -158,23 +163,66 @@ fn check(args: &ConvertArgs, lowered: &Lowered) -> Result<Option<Agreement>> {
     Ok(Some(check::verify(lowered, &split, args.check_images)?))
 }
 
-/// Writes a model and tells what it takes.
-pub(crate) fn write_model(path: &Path, lowered: &Lowered) -> Result<()> {
+/// Source files of a model that is there.
+fn program_of_model(args: &ConvertArgs) -> Result<()> {
+    // what only lowering heeds would be without effect
+    let lowering = [
+        ("--output", args.output.is_some()),
+        ("--dtype", args.dtype != Dtype::Auto),
+        ("--input", args.input.is_some()),
+        ("--packing", args.packing != Packing::Auto),
+        ("--layer-packing", !args.layer_packing.is_empty()),
+        ("--names", args.names),
+        ("--labels", args.labels.is_some()),
+    ];
+    if let Some((option, _)) = lowering.iter().find(|(_, given)| *given) {
+        bail!(
+            "{}: expected a checkpoint, a TFLite model or an ONNX model for {option}, found a model of Penjing's",
+            args.source.display()
+        );
+    }
+    let bytes = std::fs::read(&args.source).with_context(|| args.source.display().to_string())?;
+    write_all(None, &args.embed.sources(&args.source, &bytes)?)
+}
+
+/// Writes a model and source files of it, and tells what they take.
+pub(crate) fn write_model(
+    path: Option<&Path>,
+    lowered: &Lowered,
+    sources: &[Source],
+) -> Result<()> {
+    let Some(path) = path else { return write_all(None, sources) };
     let name = || path.display().to_string();
     // before anything is written: what no session can run is no model
     let model = Model::from_bytes(lowered.bytes.clone()).with_context(name)?;
     let [arena, one] = arena_bytes(&model).with_context(name)?;
-    write_atomically(path, &lowered.bytes).with_context(name)?;
-    // what lies on the disk is what a user will open: see that it opens
-    Model::open(path).with_context(name)?;
+    let in_place = embed::arena_bytes(&lowered.bytes, &model)
+        .map_or_else(|_| String::new(), |bytes| format!(", {bytes} in place"));
     let dynamic = lowered.graph.nodes.iter().any(|node| node.op.is_dynamic());
     let kind = match (lowered.integers, dynamic) {
         (false, true) => "f32 with int8 weights",
         (true, _) => "int8",
         (false, false) => "f32",
     };
-    let (name, bytes) = (path.display(), lowered.bytes.len());
-    println!("{name}: {kind}, {bytes} bytes, arena {arena} bytes, {one} for one image at a time");
+    let bytes = lowered.bytes.len();
+    let told = format!(
+        "{}: {kind}, {bytes} bytes, arena {arena} bytes, {one} for one image at a time{in_place}",
+        path.display()
+    );
+    write_all(Some((path, &lowered.bytes, told)), sources)
+}
+
+/// Writes a model, if there is one, and source files; or nothing.
+fn write_all(model: Option<(&Path, &[u8], String)>, sources: &[Source]) -> Result<()> {
+    let of_model = model.iter().map(|&(path, bytes, _)| (path, bytes));
+    let others = sources.iter().map(|source| (source.path.as_path(), source.text.as_bytes()));
+    write::together(&of_model.chain(others).collect::<Vec<_>>())?;
+    if let Some((path, _, told)) = &model {
+        // what lies on the disk is what a user will open: see that it opens
+        Model::open(path).with_context(|| path.display().to_string())?;
+        println!("{told}");
+    }
+    sources.iter().for_each(|source| println!("{}", source.told));
     Ok(())
 }
 

@@ -7,6 +7,7 @@
 mod bench;
 mod compare;
 mod convert;
+mod embed;
 mod eval;
 mod foreign;
 mod inspect;
@@ -21,6 +22,7 @@ mod table;
 mod tensors;
 #[cfg(feature = "train")]
 mod train;
+mod write;
 
 use std::process::ExitCode;
 
@@ -39,7 +41,7 @@ enum Command {
     /// Train a network, prune it, or fine-tune it quantization-aware
     #[cfg(feature = "train")]
     Train(train::TrainArgs),
-    /// Make a model file of a checkpoint, or of a TFLite or ONNX model
+    /// Make a model file of a checkpoint, or of a TFLite or ONNX model; or source files of a model
     Convert(convert::ConvertArgs),
     /// Quantize an f32 network to int8 by what it makes of calibration samples
     Quantize(quantize::QuantizeArgs),

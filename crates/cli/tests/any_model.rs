@@ -158,9 +158,16 @@ fn a_tflite_model_is_converted_run_and_compared_with_itself() {
     let [Some(source), Some(golden)] = files else { return };
     let dir = tempfile::tempdir().unwrap();
     let [model, output] = ["kws.pnj", "out.safetensors"].map(|name| dir.path().join(name));
-    let told = ok(&["convert", text(&source), "-o", text(&model)]);
+    let rust = dir.path().join("kws.rs");
+    let told = ok(&["convert", text(&source), "-o", text(&model), "--rust", text(&rust)]);
     let size = std::fs::metadata(&model).unwrap().len();
     assert!(told.contains(&format!("int8, {size} bytes, arena ")), "{told}");
+    assert!(told.contains("one image at a time, ") && told.contains(" in place\n"), "{told}");
+    // of a lowered model as of its file, but for the name of where it comes from
+    let lowered = std::fs::read_to_string(&rust).unwrap();
+    ok(&["convert", text(&model), "--rust", text(&rust)]);
+    let of_file = std::fs::read_to_string(&rust).unwrap();
+    assert_eq!(lowered.replace("kws_ref_model.tflite", "kws.pnj"), of_file);
     let golden_bytes = std::fs::read(&golden).unwrap();
     let golden_file = SafeTensors::deserialize(&golden_bytes).unwrap();
     let run = ["run", text(&model), "--input", text(&golden), "--output", text(&output)];

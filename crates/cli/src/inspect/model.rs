@@ -5,6 +5,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 use comfy_table::CellAlignment;
+use penjing_convert::embed;
 use penjing_format::{Constant, DataType, Levels, ModelView, Op, Step, TensorType, signature};
 use penjing_runtime::{Model, Session, SessionOptions};
 use serde::Serialize;
@@ -37,6 +38,10 @@ pub(super) struct ModelReport {
     arena_bytes: u64,
     /// The same, of a session that runs one image at a time.
     arena_bytes_one: u64,
+    /// The arena of a session in place, where one runs this file.
+    arena_bytes_in_place: Option<usize>,
+    /// Why none does.
+    not_in_place: Option<String>,
     /// Rows that sum to `file_bytes`.
     sections: Vec<SectionReport>,
 }
@@ -85,6 +90,14 @@ impl ModelReport {
         let view = ModelView::open_coded(&file).with_context(name)?;
         let model = Model::from_bytes(file.clone()).with_context(name)?;
         let arenas = arena_bytes(&model).with_context(name)?;
+        let (in_place, not_in_place) = match embed::arena_bytes(&file, &model) {
+            Ok(bytes) => (Some(bytes), None),
+            Err(why) => {
+                // the line says itself that it tells why
+                let cause = std::error::Error::source(&why);
+                (None, Some(cause.map_or_else(|| why.to_string(), ToString::to_string)))
+            }
+        };
         let bytes = Bytes::new(&file, view).with_context(name)?;
         let nodes: Vec<NodeReport> = view
             .walk()
@@ -113,6 +126,8 @@ impl ModelReport {
             file_bytes: file.len(),
             arena_bytes: arenas[0],
             arena_bytes_one: arenas[1],
+            arena_bytes_in_place: in_place,
+            not_in_place,
             sections: bytes.sections(),
             nodes,
         })
@@ -157,6 +172,10 @@ impl ModelReport {
             "{} parameters, {} non-zero; {} MACs an image; arena {} bytes, {} for one image at a time",
             self.parameters, self.nnz, self.macs, self.arena_bytes, self.arena_bytes_one
         )?;
+        match (self.arena_bytes_in_place, &self.not_in_place) {
+            (Some(bytes), _) => writeln!(out, "in place: arena {bytes} bytes")?,
+            (None, why) => writeln!(out, "in place: no: {}", why.as_deref().unwrap_or(""))?,
+        }
         writeln!(
             out,
             "file {} bytes: weights, biases, scales and zero points {}, container {}",

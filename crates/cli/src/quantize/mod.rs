@@ -121,7 +121,7 @@ pub(crate) fn run(args: &QuantizeArgs) -> Result<()> {
     let lowered = quantized.lower(&file_options(args)?).with_context(name)?;
     let report = report::Report::new(args, &quantized.report, lowered.bytes.len());
     report.print(&mut std::io::stdout().lock())?;
-    write_model(&args.output, &lowered)?;
+    write_model(Some(&args.output), &lowered, &[])?;
     // last: there is no report of a model that could not be written
     if let Some(path) = &args.report {
         let text = serde_json::to_string_pretty(&report)? + "\n";

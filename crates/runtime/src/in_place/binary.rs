@@ -11,10 +11,16 @@ use penjing_format::lean::op;
 use penjing_format::packing::stream::Stream;
 use penjing_quant::{Add, QuantParams, Requantize};
 
+/// The grid of a constant.
+fn grid(step: &Step<'_>) -> QuantParams {
+    let scale = step.weights.scale.first_chunk().map_or(0.0, |&bytes| f32::from_le_bytes(bytes));
+    QuantParams { scale, zero_point: step.weights.zero_point.into() }
+}
+
 /// Dimensions of a constant: of one element, of the channels, or of a sample.
 fn constant(step: &Step<'_>) -> Result<[u32; 3], Flaw> {
     let elements = step.weights.out_channels;
-    let sound = step.weights.scale.len() == 4 && (-128..=127).contains(&step.weights.zero_point);
+    let sound = step.weights.scale.len() == 4 && grid(step).is_valid(-128, 127);
     match elements {
         _ if !sound => Err(Flaw::Refused("weights.scale or zero point")),
         1 => Ok([1; 3]),
@@ -56,7 +62,8 @@ pub(super) fn scratch_words<const OPS: u32>(step: &Step<'_>) -> Result<u32, Flaw
         return Ok(0);
     }
     let mut stream = Stream::EMPTY;
-    if !stream.read::<OPS>(&step.weights, elements, step.input.channels()) {
+    let [.., columns] = constant(step)?;
+    if !stream.read::<OPS>(&step.weights, elements, columns) {
         return Err(Flaw::Unsupported("weights of this packing"));
     }
     Ok(if stream.whole().is_some() { 0 } else { elements.div_ceil(4) })
@@ -97,8 +104,9 @@ pub(super) fn run<const OPS: u32>(
         return pairs(step, &rule, (first, second), ty.dims, lent.output).ok_or(Flaw::BROKEN);
     }
     let mut stream = Stream::EMPTY;
-    let elements = step.weights.out_channels;
-    if !stream.read::<OPS>(&step.weights, elements, step.input.channels()) {
+    let (elements, dims) = (step.weights.out_channels, constant(step)?);
+    let [.., columns] = dims;
+    if !stream.read::<OPS>(&step.weights, elements, columns) {
         return Err(Flaw::BROKEN);
     }
     let second = match stream.whole() {
@@ -109,10 +117,8 @@ pub(super) fn run<const OPS: u32>(
             bytes
         }
     };
-    let scale = step.weights.scale.first_chunk().map_or(0.0, |&bytes| f32::from_le_bytes(bytes));
-    let zero_point = step.weights.zero_point.into();
-    let rule = rule(step, QuantParams { scale, zero_point })?;
-    pairs(step, &rule, (first, second), constant(step)?, lent.output).ok_or(Flaw::BROKEN)
+    let rule = rule(step, grid(step))?;
+    pairs(step, &rule, (first, second), dims, lent.output).ok_or(Flaw::BROKEN)
 }
 
 fn pairs(

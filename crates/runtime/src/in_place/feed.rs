@@ -38,7 +38,7 @@ impl<'s> Feed<'s> {
         for [sum, at, stored, code] in self.states.iter_mut() {
             let mut mark = StreamMark { at: *at, stored: *stored, code: *code };
             let end = start.wrapping_add(distances.len() as u32);
-            let more = dot::<OPS>(&self.rows.weights, &mut mark, end, distances);
+            let more = dot::<OPS>(&self.rows.weights, &mut mark, [start, end], distances);
             let total = sum.wrapping_add(more as u32);
             [*sum, *at, *stored, *code] = [total, mark.at, mark.stored, mark.code];
             start = start.wrapping_add(self.rows.row_len());
@@ -55,12 +55,13 @@ impl<'s> Feed<'s> {
     }
 }
 
-/// The sum of the products of the elements from the mark on and before `end` with as many distances.
+/// The sum of the products of the elements from `first` on and before `end` with as many distances. The mark passes them; before,
+/// it may stand at an earlier element, after which nothing is stored before `first`.
 #[inline(always)]
 fn dot<const OPS: u32>(
     weights: &Stream<'_>,
     mark: &mut StreamMark,
-    end: u32,
+    [first, end]: [u32; 2],
     distances: &[i16],
 ) -> i32 {
     if has::<OPS>(set::GROUPS)
@@ -72,7 +73,7 @@ fn dot<const OPS: u32>(
         mark.code = mark.code.wrapping_add(groups);
         return sum;
     }
-    let (first, mut sum) = (mark.at, 0_i32);
+    let mut sum = 0_i32;
     weights.advance::<OPS>(mark, end, |element, value| {
         let x = distances.get(element.wrapping_sub(first) as usize).map_or(0, |&x| i32::from(x));
         sum = sum.wrapping_add(i32::from(value).wrapping_mul(x));

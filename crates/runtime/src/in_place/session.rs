@@ -68,15 +68,26 @@ impl<'a, const OPS: u32> InPlace<'a, OPS> {
     /// # Errors
     /// [`Error::TooLarge`] where the arena is too small, [`Error::Unsupported`] and [`Error::Refused`] with the node.
     pub fn new(model: &'a Model, arena: &'a mut [u8]) -> Result<Self, Error> {
+        Self::of_whole(model.bytes(), arena)
+    }
+
+    /// As [`new`](Self::new), of bytes that are checked no further than without the feature `alloc`: for tests and fuzzing.
+    #[doc(hidden)]
+    pub fn of_bytes(file: &'a [u8], arena: &'a mut [u8]) -> Result<Self, Error> {
+        Lean::open(file).map_err(|source| Error::Header { source })?;
+        Self::of_whole(file, arena)
+    }
+
+    fn of_whole(file: &'a [u8], arena: &'a mut [u8]) -> Result<Self, Error> {
         let bytes = arena.len();
         let words = words(arena);
         let mut node = 0;
-        let planned = Self::plan(model, words, &mut node);
+        let planned = Self::plan(file, words, &mut node);
         planned.map_err(|flaw| flaw.at(node, bytes))
     }
 
-    fn plan(model: &'a Model, words: &'a mut [u32], node: &mut usize) -> Result<Self, Flaw> {
-        let model = Lean::assume_whole(model.bytes())?;
+    fn plan(file: &'a [u8], words: &'a mut [u32], node: &mut usize) -> Result<Self, Flaw> {
+        let model = Lean::assume_whole(file)?;
         let (needed, last) = plan::plan::<OPS>(&model, words, node)?;
         if (needed as usize) > words.len() {
             return Err(Flaw::Arena(needed.saturating_mul(4)));

@@ -76,6 +76,34 @@ impl Data {
         }
     }
 
+    pub(crate) fn dtype(&self) -> DataType {
+        match self {
+            Data::U8(_) => DataType::U8,
+            Data::I8(_) => DataType::I8,
+            Data::F32(_) => DataType::F32,
+        }
+    }
+
+    /// `len` elements from `from` on.
+    pub(crate) fn part(&self, from: usize, len: usize) -> Self {
+        let range = from..from + len;
+        match self {
+            Data::U8(x) => Data::U8(x[range].to_vec()),
+            Data::I8(x) => Data::I8(x[range].to_vec()),
+            Data::F32(x) => Data::F32(x[range].to_vec()),
+        }
+    }
+
+    /// Whether all bits are the same.
+    pub(crate) fn same(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Data::F32(a), Data::F32(b)) => {
+                a.len() == b.len() && a.iter().zip(b).all(|(a, b)| a.to_bits() == b.to_bits())
+            }
+            _ => self == other,
+        }
+    }
+
     /// Image `index` of images of `len` elements, as the oracle takes it.
     pub(crate) fn image(&self, index: usize, len: usize) -> Tensor {
         let range = index * len..(index + 1) * len;

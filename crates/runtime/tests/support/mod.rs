@@ -3,6 +3,7 @@
 
 mod cases;
 mod data;
+pub(crate) mod in_place;
 pub(crate) mod light;
 
 pub(crate) use cases::*;

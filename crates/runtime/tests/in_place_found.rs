@@ -4,11 +4,12 @@
 mod support;
 
 use penjing_format::write::{
-    Binary, Constant, Conv2d, FullyConnected, Model as Spec, Node, Op, PackingChoice, Reshape,
-    WriteError,
+    Binary, Constant, Conv2d, FullyConnected, MaxPool2d, Model as Spec, Node, Op, PackingChoice,
+    Reshape, WriteError,
 };
 use penjing_format::{Activation, DataType, Padding, QuantParams, ReshapeTarget, hash};
-use penjing_runtime::{Error, InPlace, Model};
+use penjing_runtime::{Error, InPlace, Model, in_place};
+use support::Data;
 
 const GRID: QuantParams = QuantParams { scale: 0.5, zero_point: -3 };
 
@@ -69,6 +70,34 @@ fn one_element_in_columns() {
         let model = support::model(&spec, PackingChoice::Columns);
         assert!(support::in_place::conforms(&model, 6));
     }
+}
+
+#[test]
+fn many_packed_channels_over_one() {
+    for channels in [56, 57, 128] {
+        let weights = (0..9 * channels).map(|i| if i % 4 == 0 { i as i8 } else { 0 }).collect();
+        let weights = Constant::i8([channels, 3, 3, 1].into(), vec![0.01], weights);
+        let window = MaxPool2d { window: [2, 2], stride: [2, 2], padding: Padding::default() };
+        let nodes =
+            vec![node(conv(weights, Padding::default())), Node::new(Op::MaxPool2d(window), None)];
+        let spec = Spec { inputs: vec![i8_input([1, 8, 9, 1])], nodes, ..Spec::default() };
+        let model = support::model(&spec, PackingChoice::Bitmap);
+        assert!(support::in_place::conforms(&model, 7), "{channels}");
+        // By the way of few weights, or by that of all windows.
+        let ops = in_place::ops(&model).unwrap();
+        assert_eq!(ops >> 25 & 3, if channels == 56 { 2 } else { 1 });
+    }
+}
+
+#[test]
+fn the_largest_of_unsigned_codes() {
+    let window = MaxPool2d { window: [2, 2], stride: [1, 1], padding: Padding::default() };
+    let pixels = support::input_value(DataType::U8, [1, 2, 3, 1].into(), QuantParams::PIXEL);
+    let nodes = vec![Node::new(Op::MaxPool2d(window), None)];
+    let spec = Spec { inputs: vec![pixels], nodes, ..Spec::default() };
+    let model = support::model(&spec, PackingChoice::Auto);
+    let inputs = [Data::U8(vec![0, 127, 128, 3, 2, 255])];
+    assert!(support::in_place::agrees(&model, 1, &inputs, &[Data::U8(vec![127, 255])]));
 }
 
 /// A constant's scale is nothing but a scale: others would overflow integers.

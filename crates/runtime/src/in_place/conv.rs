@@ -114,7 +114,10 @@ impl<'a> Streamed<'a> {
         let plain = |window: &Window, size: u16, stride: u16| {
             window.size == [size; 2] && window.stride == [stride; 2] && window.is_whole()
         };
-        self.pool.is_some_and(|pool| plain(&pool, 2, 2))
+        // Rows of nine weights must lie in whole bytes, or be few enough to be expanded.
+        let at_hand = self.rows.is_small() || self.rows.weights.whole().is_some();
+        at_hand
+            && self.pool.is_some_and(|pool| plain(&pool, 2, 2))
             && plain(&self.window, 3, 1)
             && self.window.dilation == [1; 2]
             && self.input.channels() == 1
@@ -130,9 +133,6 @@ impl<'a> Streamed<'a> {
             words = words.saturating_add((dense.channels() as u32).saturating_mul(4));
         }
         if has::<OPS>(ops::PATCHES) && self.is_patches() {
-            if !self.rows.is_small() && self.rows.weights.whole().is_none() {
-                return Err(Flaw::Unsupported("so many packed weights over one channel"));
-            }
             return Ok(words.saturating_add(channels.div_ceil(2)));
         }
         if !has::<OPS>(ops::WINDOWS) {

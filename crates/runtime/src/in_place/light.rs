@@ -40,7 +40,8 @@ pub(super) fn output<const OPS: u32>(walk: &Walk<'_, '_>, index: usize) -> Resul
     if is!(code, CONCAT) {
         return moves::concatenated(walk, index);
     }
-    if input.dtype != DataType::I8 {
+    let unsigned = input.dtype == DataType::U8 && is!(code, MAX_POOL_2D);
+    if input.dtype != DataType::I8 && !unsigned {
         return Err(TYPE);
     }
     let refused = Flaw::Refused("shape");

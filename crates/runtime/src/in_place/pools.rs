@@ -3,13 +3,13 @@
 use super::step::Step;
 use penjing_quant::{Average, Mean};
 
-/// Calls `visit` for every element of the result: folds of the codes that its window sees, and how many they are.
+/// Calls `visit` for every element of the result: folds of the bytes that its window sees, and how many they are.
 #[inline(always)]
 fn windows(
     step: &Step<'_>,
     input: &[u8],
     output: &mut [u8],
-    (init, fold): (i32, impl Fn(i32, i32) -> i32),
+    (init, fold): (i32, impl Fn(i32, u8) -> i32),
     result: impl Fn(i32, u32) -> i32,
 ) -> Option<()> {
     let ([height, width, channels], [h, w, _]) = (step.input.dims, step.output.dims);
@@ -28,8 +28,7 @@ fn windows(
                     for column in from..to {
                         let at = row.wrapping_mul(width).wrapping_add(column);
                         let at = at.wrapping_mul(channels).wrapping_add(channel);
-                        let code = input.get(at as usize)?.cast_signed();
-                        folded = fold(folded, i32::from(code));
+                        folded = fold(folded, *input.get(at as usize)?);
                     }
                 }
                 let count = below.wrapping_sub(above).wrapping_mul(to.wrapping_sub(from));
@@ -41,7 +40,7 @@ fn windows(
 }
 
 /// The elements along one axis that a window sees.
-fn bounds(at: u32, stride: u32, before: u32, size: u32, len: u32) -> (u32, u32) {
+pub(super) fn bounds(at: u32, stride: u32, before: u32, size: u32, len: u32) -> (u32, u32) {
     let first = at.wrapping_mul(stride);
     let end = first.wrapping_add(size).saturating_sub(before);
     (first.saturating_sub(before).min(len), end.min(len))
@@ -50,14 +49,17 @@ fn bounds(at: u32, stride: u32, before: u32, size: u32, len: u32) -> (u32, u32) 
 /// The largest code of each window.
 #[inline(never)]
 pub(super) fn max(step: &Step<'_>, input: &[u8], output: &mut [u8]) -> Option<()> {
-    windows(step, input, output, (i32::MIN, i32::max), |largest, _| largest)
+    // Signed codes in the order of unsigned ones.
+    let flip = step.input.codes().flip;
+    let fold = |largest: i32, byte: u8| largest.max(i32::from(byte ^ flip));
+    windows(step, input, output, (0, fold), |largest, _| largest ^ i32::from(flip))
 }
 
 /// The mean of each window.
 #[inline(never)]
 pub(super) fn average(step: &Step<'_>, input: &[u8], output: &mut [u8]) -> Option<()> {
-    let result = |sum, count| Average::new(count).apply(sum);
-    windows(step, input, output, (0, i32::wrapping_add), result)
+    let fold = |sum: i32, byte: u8| sum.wrapping_add(byte.cast_signed().into());
+    windows(step, input, output, (0, fold), |sum, count| Average::new(count).apply(sum))
 }
 
 /// The mean of each channel.

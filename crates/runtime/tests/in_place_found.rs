@@ -4,11 +4,12 @@
 mod support;
 
 use penjing_format::write::{
-    Binary, Constant, Conv2d, FullyConnected, MaxPool2d, Model as Spec, Node, Op, PackingChoice,
-    Reshape, WriteError,
+    Binary, Constant, Conv2d, DepthwiseConv2d, FullyConnected, MaxPool2d, Model as Spec, Node, Op,
+    PackingChoice, Reshape, WriteError,
 };
 use penjing_format::{Activation, DataType, Padding, QuantParams, ReshapeTarget, hash};
 use penjing_runtime::{Error, InPlace, Model, in_place};
+use std::time::{Duration, Instant};
 use support::Data;
 
 const GRID: QuantParams = QuantParams { scale: 0.5, zero_point: -3 };
@@ -98,6 +99,88 @@ fn the_largest_of_unsigned_codes() {
     let model = support::model(&spec, PackingChoice::Auto);
     let inputs = [Data::U8(vec![0, 127, 128, 3, 2, 255])];
     assert!(support::in_place::agrees(&model, 1, &inputs, &[Data::U8(vec![127, 255])]));
+}
+
+/// Runs a file in place in so much time, however large its window.
+fn runs_at_once(model: &Model) {
+    let begin = Instant::now();
+    let mut arena = vec![0_u8; in_place::arena_bytes(model).unwrap() + 3];
+    let mut session: InPlace<'_> = InPlace::new(model, &mut arena).unwrap();
+    let inputs: Vec<Data> =
+        model.inputs().map(|info| Data::noise(info.dtype, info.len(), 3)).collect();
+    let mut outputs = support::in_place::outputs(model);
+    support::in_place::run(&mut session, &inputs, &mut outputs).unwrap();
+    let found = begin.elapsed();
+    assert!(found < Duration::from_secs(3), "{found:?}");
+    assert!(support::in_place::agrees(model, 1, &inputs, &outputs));
+}
+
+/// A pool whose window is 4 billion elements wide sees one.
+#[test]
+fn a_pool_of_padding_is_not_walked() {
+    let one = Constant::i8([2, 1, 1, 1].into(), vec![0.4], vec![1, -2]);
+    let padding = support::padding(65_534, 65_534, 65_534, 65_534);
+    let window = MaxPool2d { window: [65_535; 2], stride: [65_535; 2], padding };
+    let nodes = vec![node(conv(one, Padding::default())), Node::new(Op::MaxPool2d(window), None)];
+    let spec = Spec { inputs: vec![i8_input([1, 1, 1, 1])], nodes, ..Spec::default() };
+    runs_at_once(&support::model(&spec, PackingChoice::Auto));
+}
+
+/// So is a kernel of a thousand rows over an image of one.
+#[test]
+fn a_kernel_over_padding_is_not_walked() {
+    let kernel = [1024_u32, 1024];
+    let mut weights = vec![0; (kernel[0] * kernel[1]) as usize];
+    weights[3] = 5;
+    let depthwise = Op::DepthwiseConv2d(DepthwiseConv2d {
+        weights: Constant::i8([1, kernel[0], kernel[1], 1].into(), vec![0.1], weights),
+        bias: None,
+        stride: [1, 1],
+        dilation: [1, 1],
+        padding: support::padding(1050, 50, 1050, 50),
+        activation: Activation::None,
+    });
+    let nodes = vec![node(depthwise)];
+    let spec = Spec { inputs: vec![i8_input([1, 1, 1, 1])], nodes, ..Spec::default() };
+    runs_at_once(&support::model(&spec, PackingChoice::Auto));
+}
+
+/// A number where it stands in a file, made another one.
+fn replace(bytes: &mut [u8], from: u16, to: u16) {
+    let (from, to) = (from.to_le_bytes(), to.to_le_bytes());
+    let places: Vec<usize> =
+        (16..bytes.len() - 1).step_by(2).filter(|&at| bytes[at..at + 2] == from).collect();
+    let [at] = places[..] else { panic!("{from:?} is at {places:?}") };
+    bytes[at..at + 2].copy_from_slice(&to);
+}
+
+/// Weights of one output that are 2^32 and a few, which is few where numbers wrap around.
+#[test]
+fn rows_of_weights_do_not_wrap_around() {
+    let (h, w, pad) = (257_u16, 259, 613);
+    let mut weights = vec![0; usize::from(h) * usize::from(w) * 4];
+    weights[5] = 1;
+    let weights = Constant::i8([1, h.into(), w.into(), 4].into(), vec![0.1], weights);
+    let op = conv(weights, support::padding(pad.into(), 619, 631, 641));
+    let spec =
+        Spec { inputs: vec![i8_input([1, 1, 1, 4])], nodes: vec![node(op)], ..Spec::default() };
+    let valid = spec.to_bytes(PackingChoice::Gaps).unwrap();
+    for (rows, columns) in [(32_768, 32_768), (32_769, 32_768), (65_535, 65_535), (16_385, 65_533)]
+    {
+        let mut bytes = valid.clone();
+        let pads = [(pad, rows - 1), (619, 1), (631, columns - 1), (641, 1)];
+        for (from, to) in pads.into_iter().chain([(h, rows), (w, columns)]) {
+            replace(&mut bytes, from, to);
+        }
+        hash::stamp(&mut bytes);
+        assert!(Model::from_bytes(bytes.clone()).is_err());
+        let mut arena = vec![0_u8; 1 << 14];
+        let opened: Result<InPlace<'_>, _> = InPlace::of_bytes(&bytes, &mut arena);
+        assert!(
+            matches!(opened, Err(Error::Refused { node: 0, what: "weights" })),
+            "{rows} x {columns}"
+        );
+    }
 }
 
 /// A constant's scale is nothing but a scale: others would overflow integers.

@@ -55,13 +55,17 @@ fn position<const OPS: u32>(
     let (y, x) = (y.wrapping_mul(down).wrapping_sub(top), x.wrapping_mul(right).wrapping_sub(left));
     let (mut mark, mut start) = (StreamMark::default(), 0_u32);
     for kernel_y in 0..size_h {
+        let row = y.wrapping_add(kernel_y.wrapping_mul(far));
+        // What wrapped around is too large as well.
+        if row >= height {
+            start = start.wrapping_add(channels.wrapping_mul(size_w));
+            continue;
+        }
         for kernel_x in 0..size_w {
             let (first, end) = (start, start.wrapping_add(channels));
             start = end;
-            // What wrapped around is too large as well.
-            let row = y.wrapping_add(kernel_y.wrapping_mul(far));
             let at = x.wrapping_add(kernel_x.wrapping_mul(wide));
-            if row >= height || at >= width {
+            if at >= width {
                 continue;
             }
             let at = row.wrapping_mul(width).wrapping_add(at).wrapping_mul(inputs);

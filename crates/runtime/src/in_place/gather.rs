@@ -2,6 +2,7 @@
 //! which [`small::columns`] reads them. Padding is 0.
 
 use super::conv::Streamed;
+use super::pools::bounds;
 use super::step::Window;
 use super::sums::Rules;
 use super::ty::Codes;
@@ -91,22 +92,18 @@ impl<'s> Gather<'s> {
         [y, x]: [u32; 2],
     ) {
         let ([down, right], [h, w]) = (pool.stride.map(u32::from), pool.size.map(u32::from));
-        let [top, left] = pool.before.map(u32::from);
-        let (y, x) =
-            (y.wrapping_mul(down).wrapping_sub(top), x.wrapping_mul(right).wrapping_sub(left));
-        let [height, width] = self.plane;
+        let ([top, left], [height, width]) = (pool.before.map(u32::from), self.plane);
+        // A window may be far larger than what it sees.
+        let (above, below) = bounds(y, down, top, h, height);
+        let (from, to) = bounds(x, right, left, w, width);
         self.best.fill(i32::MIN as u32);
         let mut column = 0;
-        for row in 0..h {
-            for at in 0..w {
-                let (row, at) = (y.wrapping_add(row), x.wrapping_add(at));
-                if row < height && at < width {
-                    self.column(input, column, row, at);
-                    column = column.wrapping_add(1);
-                }
-                let last = row == y.wrapping_add(h).wrapping_sub(1)
-                    && at == x.wrapping_add(w).wrapping_sub(1);
-                if column == 4 || (last && column > 0) {
+        for row in above..below {
+            for at in from..to {
+                self.column(input, column, row, at);
+                column = column.wrapping_add(1);
+                let last = row.wrapping_add(1) == below && at.wrapping_add(1) == to;
+                if column == 4 || last {
                     self.raise::<OPS>(rules, column as usize);
                     column = 0;
                 }

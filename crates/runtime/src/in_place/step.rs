@@ -38,7 +38,8 @@ impl Step<'_> {
         match self.node.op {
             op::FULLY_CONNECTED => self.input.elements(),
             op::DEPTHWISE_CONV_2D => self.output.channels(),
-            _ => self.taps().wrapping_mul(self.input.channels()),
+            // Too many for any file stay too many.
+            _ => self.taps().saturating_mul(self.input.channels()),
         }
     }
 

@@ -24,13 +24,14 @@ impl Flaw {
     /// Sizes that planning saw to fit and that do not: of bytes that changed.
     pub(super) const BROKEN: Self = Flaw::Refused("sizes");
 
-    /// The error of a node, given the bytes of the arena.
-    pub(super) fn at(self, node: usize, arena: usize) -> Error {
+    /// The error of a node, given the bytes of the arena and how many of them lie before its first word.
+    pub(super) fn at(self, node: usize, arena: usize, before: usize) -> Error {
         match self {
             Flaw::Refused(what) => Error::Refused { node, what },
             Flaw::Unsupported(what) => Error::Unsupported { node, what },
             Flaw::Arena(needed) => {
-                Error::TooLarge { needed: u64::from(needed), limit: arena as u64 }
+                let needed = u64::from(needed).saturating_add(before as u64);
+                Error::TooLarge { needed, limit: arena as u64 }
             }
         }
     }

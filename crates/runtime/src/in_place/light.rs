@@ -81,6 +81,8 @@ pub(super) fn scratch_words<const OPS: u32>(step: &Step<'_>) -> Result<u32, Flaw
         return Ok(step.input.channels());
     } else if is!(code, ADD | MUL) {
         return binary::scratch_words::<OPS>(step);
+    } else if is!(code, RELU) {
+        tables::ends(step)?;
     } else if is!(code, MAX_POOL_2D) && !has::<OPS>(ops::POOL) {
         return Err(Flaw::Unsupported("a pool that this session was not made for"));
     }

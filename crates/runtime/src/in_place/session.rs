@@ -79,11 +79,11 @@ impl<'a, const OPS: u32> InPlace<'a, OPS> {
     }
 
     fn of_whole(file: &'a [u8], arena: &'a mut [u8]) -> Result<Self, Error> {
-        let bytes = arena.len();
+        let (bytes, before) = (arena.len(), arena.as_ptr().align_offset(align_of::<u32>()));
         let words = words(arena);
         let mut node = 0;
         let planned = Self::plan(file, words, &mut node);
-        planned.map_err(|flaw| flaw.at(node, bytes))
+        planned.map_err(|flaw| flaw.at(node, bytes, before))
     }
 
     fn plan(file: &'a [u8], words: &'a mut [u32], node: &mut usize) -> Result<Self, Flaw> {
@@ -94,6 +94,10 @@ impl<'a, const OPS: u32> InPlace<'a, OPS> {
         }
         let outputs = model.outputs()?.map_or(1, |ids| ids.len() / 2);
         let session = Self { model, words, last, outputs };
+        for index in 0..model.n_inputs() {
+            // Also those that nobody reads.
+            Ty::stated(&model.input(index)?)?;
+        }
         for index in 0..outputs {
             output_type(&session.model, index, &session.last)
                 .map_err(|_| Flaw::Refused("outputs"))?;
@@ -151,7 +155,7 @@ pub fn arena_bytes(model: &Model) -> Result<usize, Error> {
         let mut words = alloc::vec![0; plan::table_words(&lean)?];
         plan::plan::<ALL>(&lean, &mut words, &mut node)
     });
-    planned.map(|(words, _)| (words as usize).saturating_mul(4)).map_err(|flaw| flaw.at(node, 0))
+    planned.map(|(words, _)| (words as usize).saturating_mul(4)).map_err(|flaw| flaw.at(node, 0, 0))
 }
 
 /// What a session in place needs to be made of for this model, and no more: its `OPS`.
@@ -167,5 +171,5 @@ pub fn ops(model: &Model) -> Result<u32, Error> {
         used = plan::used(&lean, &words)?;
         Ok(())
     });
-    planned.map(|()| used).map_err(|flaw| flaw.at(node, 0))
+    planned.map(|()| used).map_err(|flaw| flaw.at(node, 0, 0))
 }

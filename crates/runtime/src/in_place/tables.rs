@@ -19,14 +19,20 @@ fn look_up(input: &[u8], output: &mut [u8], table: &Table) -> Option<()> {
     Some(())
 }
 
+/// The reals that an activation by itself keeps a result within.
 #[inline(never)]
-pub(super) fn relu(step: &Step<'_>, input: &[u8], output: &mut [u8]) -> Result<(), Flaw> {
+pub(super) fn ends(step: &Step<'_>) -> Result<(f32, f32), Flaw> {
     let bounds =
         Activation::from_code(step.node.activation).map_or((None, None), Activation::bounds);
-    let (lo, hi) = match bounds {
-        (None, None) => return Err(Flaw::Refused("activation")),
-        (lo, hi) => (lo.unwrap_or(f32::NEG_INFINITY), hi.unwrap_or(f32::INFINITY)),
-    };
+    match bounds {
+        (None, None) => Err(Flaw::Refused("activation")),
+        (lo, hi) => Ok((lo.unwrap_or(f32::NEG_INFINITY), hi.unwrap_or(f32::INFINITY))),
+    }
+}
+
+#[inline(never)]
+pub(super) fn relu(step: &Step<'_>, input: &[u8], output: &mut [u8]) -> Result<(), Flaw> {
+    let (lo, hi) = ends(step)?;
     let (from, to) = (step.input.grid(), step.output.grid());
     if from == to {
         let [min, max] = to.bounds_alone(lo, hi, -128, 127);

@@ -5,8 +5,9 @@ use penjing_format::DataType;
 use penjing_format::lean::LeanValue;
 use penjing_quant::QuantParams;
 
-/// Sizes are products of u32 that must stay far from overflow, and arenas are counted in words of 4 bytes.
-const MOST_ELEMENTS: u32 = 1 << 28;
+/// Values have fewer elements: sizes are products of u32 that must stay far from overflow, and arenas are counted in words of 4
+/// bytes.
+const TOO_MANY: u32 = 1 << 28;
 
 /// Type of a value.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -74,9 +75,12 @@ impl Ty {
     /// Grids are finite and codes hold their zero points; sizes are not 0 and not absurd.
     pub(super) fn checked(self) -> Result<Self, Flaw> {
         let [h, w, c] = self.dims;
-        let elements = h.checked_mul(w).and_then(|plane| plane.checked_mul(c)).unwrap_or(0);
-        if elements == 0 || elements > MOST_ELEMENTS {
-            return Err(Flaw::Refused("shape"));
+        match h.checked_mul(w).and_then(|plane| plane.checked_mul(c)) {
+            None | Some(0) => return Err(Flaw::Refused("shape")),
+            Some(TOO_MANY..) => {
+                return Err(Flaw::Unsupported("a value of 2^28 elements or more"));
+            }
+            Some(_) => {}
         }
         let sound = match self.dtype.integer_range() {
             None => true,

@@ -22,6 +22,9 @@ fn conforms_on(model: &Model, images: &Data, slack: f64) {
         let mut session = support::session_on(model, isa, 1);
         let results = support::run(&mut session, model, images, 3).unwrap();
         support::check(isa, model, images, &results, 3, slack);
+        if isa == support::instruction_sets()[0] {
+            support::in_place::agrees(model, 3, std::slice::from_ref(images), &[results]);
+        }
     }
 }
 

@@ -1,4 +1,5 @@
-//! `Session::run` allocates nothing, on any thread: a counting allocator watches the whole process.
+//! `Session::run` allocates nothing, on any thread, and a session in place nothing at all: a counting allocator watches the whole
+//! process.
 
 #[path = "support/counting.rs"]
 mod counting;
@@ -33,7 +34,30 @@ fn main() {
         }
     }
     ops_of_all_kinds();
+    in_place();
     println!("test run_allocates_nothing ... ok");
+}
+
+/// Sessions in memory that is lent do not even allocate when they are made, nor when they are refused.
+fn in_place() {
+    let specs = [support::network_spec(DataType::U8), support::light::every_op(DataType::I8)];
+    for (spec, packing) in specs
+        .iter()
+        .flat_map(|spec| [PackingChoice::Auto, PackingChoice::Gaps].map(|packing| (spec, packing)))
+    {
+        let model = support::model(spec, packing);
+        let info = model.inputs().next().unwrap();
+        let image = Data::noise(info.dtype, info.len(), 3);
+        let mut scores = vec![0_i8; model.outputs().next().unwrap().len()];
+        let mut arena = vec![0; penjing_runtime::in_place::arena_bytes(&model).unwrap() + 3];
+        let before = counting::calls();
+        assert!(Session::in_place(&model, &mut arena[..100]).is_err());
+        let mut session = Session::in_place(&model, &mut arena).unwrap();
+        session.run(image.input(), &mut scores[..]).unwrap();
+        assert!(session.run(image.input(), &mut scores[1..]).is_err());
+        assert_eq!(counting::calls() - before, 0, "in place");
+        assert!(scores.iter().any(|&score| score != 0));
+    }
 }
 
 /// Several inputs of a group, results over dead inputs, and every op without weights.

@@ -238,3 +238,6 @@ fn reshape(input: &Ty, target: Option<&[u8]>) -> Result<Ty, Flaw> {
     let ty = input.with_dims(dims, rank).checked()?;
     if ty.elements() == input.elements() { Ok(ty) } else { Err(error) }
 }
+
+#[cfg(test)]
+mod tests;

@@ -126,7 +126,7 @@ fn a_pool_of_padding_is_not_walked() {
     runs_at_once(&support::model(&spec, PackingChoice::Auto));
 }
 
-/// So is a kernel of a thousand rows over an image of one.
+/// Of a kernel of a thousand rows and columns, what sees an image of few.
 #[test]
 fn a_kernel_over_padding_is_not_walked() {
     let kernel = [1024_u32, 1024];
@@ -140,9 +140,11 @@ fn a_kernel_over_padding_is_not_walked() {
         padding: support::padding(1050, 50, 1050, 50),
         activation: Activation::None,
     });
-    let nodes = vec![node(depthwise)];
-    let spec = Spec { inputs: vec![i8_input([1, 1, 1, 1])], nodes, ..Spec::default() };
-    runs_at_once(&support::model(&spec, PackingChoice::Auto));
+    for (h, w) in [(1, 1), (1000, 1), (1, 1000)] {
+        let (inputs, nodes) = (vec![i8_input([1, h, w, 1])], vec![node(depthwise.clone())]);
+        let spec = Spec { inputs, nodes, ..Spec::default() };
+        runs_at_once(&support::model(&spec, PackingChoice::Gaps));
+    }
 }
 
 /// A number where it stands in a file, made another one.

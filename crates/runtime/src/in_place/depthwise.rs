@@ -53,21 +53,15 @@ fn position<const OPS: u32>(
         (window.size.map(u32::from), window.stride.map(u32::from));
     let ([top, left], [far, wide]) = (window.before.map(u32::from), window.dilation.map(u32::from));
     let (y, x) = (y.wrapping_mul(down).wrapping_sub(top), x.wrapping_mul(right).wrapping_sub(left));
-    let (mut mark, mut start) = (StreamMark::default(), 0_u32);
-    for kernel_y in 0..size_h {
-        let row = y.wrapping_add(kernel_y.wrapping_mul(far));
-        // What wrapped around is too large as well.
-        if row >= height {
-            start = start.wrapping_add(channels.wrapping_mul(size_w));
-            continue;
-        }
-        for kernel_x in 0..size_w {
-            let (first, end) = (start, start.wrapping_add(channels));
-            start = end;
+    let (above, below) = seen(y, far, size_h, height);
+    let (from, to) = seen(x, wide, size_w, width);
+    let mut mark = StreamMark::default();
+    for kernel_y in above..below {
+        for kernel_x in from..to {
+            let first = kernel_y.wrapping_mul(size_w).wrapping_add(kernel_x).wrapping_mul(channels);
+            let end = first.wrapping_add(channels);
+            let row = y.wrapping_add(kernel_y.wrapping_mul(far));
             let at = x.wrapping_add(kernel_x.wrapping_mul(wide));
-            if at >= width {
-                continue;
-            }
             let at = row.wrapping_mul(width).wrapping_add(at).wrapping_mul(inputs);
             let seen = input.get(at as usize..).unwrap_or(&[]);
             let add = |sum: &mut u32, weight: i8, byte: u8| {
@@ -93,4 +87,12 @@ fn position<const OPS: u32>(
             });
         }
     }
+}
+
+/// The taps along one axis that see an element, of `taps` so far apart. The first lies at `at`, which wrapped around below 0.
+fn seen(at: u32, apart: u32, taps: u32, len: u32) -> (u32, u32) {
+    let (at, apart) = (at.cast_signed(), apart.max(1));
+    let before = at.min(0).unsigned_abs().div_ceil(apart);
+    let room = len.cast_signed().wrapping_sub(at).max(0).unsigned_abs();
+    (before, room.div_ceil(apart).min(taps))
 }

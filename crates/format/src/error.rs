@@ -238,7 +238,11 @@ impl fmt::Display for Error {
                 write!(f, "not a model: expected at least {expected} bytes, found {found}")
             }
             Self::Identifier { found } => {
-                write!(f, "not a model: expected PNJ1 at byte 4, found {:?}", found.escape_ascii())
+                write!(
+                    f,
+                    "not a model: expected PNJ1 at byte 4, found \"{}\"",
+                    found.escape_ascii()
+                )
             }
             Self::Layout { place, at, fault } => write!(f, "{place}: byte {at} {fault}"),
             Self::Version { expected, found } => {

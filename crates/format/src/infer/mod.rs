@@ -40,7 +40,9 @@ pub fn window_positions(
     let Some(room) = padded.checked_sub(window) else {
         return Err(ShapeError::WindowTooLarge { window, padded });
     };
-    u32::try_from(room / u64::from(stride) + 1).map_err(|_| ShapeError::Overflow)
+    // The stride was seen not to be 0, which compilers cannot see everywhere.
+    let steps = room.checked_div(u64::from(stride)).unwrap_or(0);
+    u32::try_from(steps + 1).map_err(|_| ShapeError::Overflow)
 }
 
 /// `[N, H, W, I]` by weights `[O, KH, KW, I]` to `[N, H', W', O]`. `stride` and `dilation` are (h, w).
